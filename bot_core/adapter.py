@@ -1,0 +1,140 @@
+"""The small contract between a bot and a platform.
+
+`AmiyaBot` owns handlers, waits and tasks; an adapter owns the connection. The bot runs it like this::
+
+    async with adapter.open():                      # HTTP session, media host; no call to the platform yet
+        async with dispatcher:                      # handler tasks
+            await adapter.listen(dispatcher.receive)    # until `stop`, or a fatal error is raised
+            ...                                     # running handlers finish while the adapter can still send
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from bot_core.chain import Chain
+    from bot_core.message import Event, Message
+
+__all__ = ("Adapter", "AdapterFactory", "Delivery", "MessageHandle", "Receive")
+
+Receive: TypeAlias = "Callable[[Message | Event], Awaitable[None]]"
+"""Takes one incoming message or event. It returns soon (handlers are tasks of their own), and waits only when the
+bot has too much to do; then the adapter stops reading, while heartbeats go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How one medium went out.
+
+    Attributes:
+        kind: `image`, `voice`, `video` or `file`.
+        way: `url` (the platform fetched it), `bytes` (uploaded), or `cache` (the platform had it already).
+        size: Bytes of what was sent; 0 where it is not known (a URL given by the author).
+        content_type: By the magic bytes; empty where it is not known.
+        url: What the platform was told to fetch, if anything.
+        notes: What the transforms did.
+    """
+
+    kind: str
+    way: str
+    size: int = 0
+    content_type: str = ""
+    url: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class MessageHandle:
+    """One message that went out.
+
+    Attributes:
+        instance: The adapter that sent it.
+        data: The platform's answer.
+        message_id: Its id on the platform.
+        target: Where it went; the adapter knows what it means.
+        deliveries: How each medium in it travelled.
+    """
+
+    instance: Adapter
+    data: dict[str, Any]
+    message_id: str
+    target: Any = field(repr=False)
+    deliveries: tuple[Delivery, ...] = ()
+
+    @property
+    def response(self) -> dict[str, Any]:
+        """The platform's answer, under the name that bots written for AmiyaBot use."""
+        return self.data
+
+    async def recall(self) -> None:
+        """Take the message back; the platform allows it for 2 minutes.
+
+        Raises:
+            OpenAPIError: The platform refused.
+        """
+        await self.instance.recall_message(self.message_id, self.target)
+
+
+class Adapter(Protocol):
+    """A connection to a platform for one account.
+
+    Attributes:
+        appid: The account.
+        bot_name: Its name on the platform; empty until it is known.
+        api: Typed calls of the platform, and `get`, `post`, `request` for an endpoint that has none.
+        shutdown_grace: Seconds that running handlers get to finish when the bot ends.
+        max_handlers: How many handlers may run at once.
+    """
+
+    appid: str
+    bot_name: str
+    shutdown_grace: float
+    max_handlers: int
+
+    @property
+    def api(self) -> Any:
+        """The platform's client, while the adapter is open."""
+        ...
+
+    def open(self) -> AbstractAsyncContextManager[None]:
+        """Open what sending needs. Calls that were made meanwhile wait for it; leaving closes it again.
+
+        Raises:
+            ConfigurationError: Something is set wrongly (a port that is taken, a driver that does not exist).
+        """
+        ...
+
+    async def listen(self, receive: Receive) -> None:
+        """Log in, then hand every message and event to `receive` until `stop` is called. Passing faults are survived.
+
+        Raises:
+            AuthenticationError: The platform refuses appid or secret.
+            GatewayError: The platform ended the connection for a reason that does not pass.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Make `listen` return soon, leaving the session resumable. May be called at any time, and again."""
+        ...
+
+    async def send_chain(self, chain: Chain) -> list[MessageHandle]:
+        """Send the chain as an answer to ``chain.data``; one handle a message, empty when nothing was to be sent."""
+        ...
+
+    async def send_message(
+        self, chain: Chain, user_id: str = "", channel_id: str = "", direct_src_guild_id: str = ""
+    ) -> list[MessageHandle]:
+        """Send the chain unasked, to a group (`channel_id`) or a user; with both the group wins."""
+        ...
+
+    async def recall_message(self, message_id: str, target: Any = None) -> None:
+        """Recall a message. `target` is what `MessageHandle.target` or a received `Message` gives."""
+        ...
+
+
+AdapterFactory: TypeAlias = Callable[[str, str], Adapter]
+"""What ``AmiyaBot(adapter=...)`` takes: called with appid and token. `qq_group(...)` returns one."""

@@ -1,0 +1,133 @@
+"""Everything that `bot_core` raises on purpose.
+
+::
+
+    BotError
+    ├── OpenAPIError                the platform refused a call: code, err_code, trace_id, status, path
+    │   ├── AuthenticationError     appid, secret or token; fatal at login
+    │   ├── RateLimitedError        too fast, for now
+    │   ├── ReplyContextError       the reply window or count of this message is used up
+    │   ├── TargetError             group or user gone, muted, not a friend, refuses the bot
+    │   ├── PermissionDeniedError   the bot lacks a right, or its IP is not on the allow-list
+    │   ├── PayloadError            the message itself is refused
+    │   ├── QuotaError              a daily or per-chat allowance is used up
+    │   └── MediaRefusedError       format, size, or the platform could not fetch the URL
+    ├── GatewayError                the connection ended for a reason that does not pass
+    ├── WaitEventCancel             another conversation of this user ended the wait
+    └── WaitEventOutOfFocus         another conversation in this group took the wait over
+
+Which code belongs to which class is data: `bot_core.openapi.codes`.
+"""
+
+from __future__ import annotations
+
+__all__ = (
+    "AuthenticationError",
+    "BotError",
+    "GatewayError",
+    "MediaRefusedError",
+    "OpenAPIError",
+    "PayloadError",
+    "PermissionDeniedError",
+    "QuotaError",
+    "RateLimitedError",
+    "ReplyContextError",
+    "TargetError",
+    "WaitEventCancel",
+    "WaitEventOutOfFocus",
+)
+
+
+class BotError(Exception):
+    """The root of the tree: `except BotError` catches whatever this package raises on purpose."""
+
+
+class OpenAPIError(BotError):
+    """The platform refused a call, or answered in a way that cannot be understood.
+
+    Attributes:
+        code: The platform's `code`, or `None` when the answer had none.
+        err_code: The platform's `err_code`; it may differ from `code` (both are live, PLATFORM 1.4).
+        trace_id: What the platform's support asks for, from the header ``X-Tps-trace-ID`` or the body.
+        status: HTTP status, or `None` when no answer came (time-out, connection refused, cut).
+        path: Path of the call, without any secret.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        code: int | None = None,
+        err_code: int | None = None,
+        trace_id: str | None = None,
+        status: int | None = None,
+        path: str = "",
+    ) -> None:
+        self.code = code
+        self.err_code = err_code
+        self.trace_id = trace_id
+        self.status = status
+        self.path = path
+        super().__init__(text)
+
+    @property
+    def codes(self) -> frozenset[int]:
+        """Every code that the answer named; classify on any of them."""
+        return frozenset(code for code in (self.code, self.err_code) if code)
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the call may have been carried out all the same: no answer came, or a proxy answered for it."""
+        return self.status is None or self.status in {502, 504}
+
+
+class AuthenticationError(OpenAPIError):
+    """The platform does not accept appid, secret or token."""
+
+
+class RateLimitedError(OpenAPIError):
+    """Too many calls for now; wait, then try again."""
+
+
+class ReplyContextError(OpenAPIError):
+    """The message can no longer be answered: its reply window or its number of replies is used up."""
+
+
+class TargetError(OpenAPIError):
+    """The group or user is gone, muted the bot, or is not reachable for it."""
+
+
+class PermissionDeniedError(OpenAPIError):
+    """The bot lacks a right for this call, or calls from an address that is not on its allow-list."""
+
+
+class PayloadError(OpenAPIError):
+    """The platform refuses what was sent: empty, too long, a link, a wrong field."""
+
+
+class QuotaError(OpenAPIError):
+    """An allowance (messages a day, upload volume) is used up."""
+
+
+class MediaRefusedError(OpenAPIError):
+    """The platform does not take this medium: format, size, or it could not fetch the URL."""
+
+
+class GatewayError(BotError):
+    """The connection to the platform ended for a reason that does not pass by itself.
+
+    Attributes:
+        close_code: WebSocket close code of the platform, if it was one.
+    """
+
+    def __init__(self, text: str, *, close_code: int | None = None) -> None:
+        self.close_code = close_code
+        super().__init__(text)
+
+
+class WaitEventCancel(BotError):  # noqa: N818 - AmiyaBot's name, caught by bots
+    """A `Message.wait` ended because the same user began another conversation."""
+
+
+class WaitEventOutOfFocus(BotError):  # noqa: N818 - AmiyaBot's name, caught by bots
+    """A `Message.wait_channel` ended because another conversation in this group took over."""

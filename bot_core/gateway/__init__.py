@@ -1,0 +1,1 @@
+"""The platform's event side: WebSocket session, shards."""

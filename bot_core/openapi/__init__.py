@@ -1,0 +1,1 @@
+"""The platform's HTTP side: token, typed calls, error table."""

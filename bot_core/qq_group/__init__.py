@@ -1,0 +1,1 @@
+"""QQ groups and private chats."""

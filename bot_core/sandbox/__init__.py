@@ -1,0 +1,1 @@
+"""A QQ open platform on loopback, for development and tests."""

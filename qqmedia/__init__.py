@@ -1,0 +1,79 @@
+"""Makes media sendable: pictures, voices and videos for QQ bots, over pluggable storage.
+
+::
+
+    async with qqmedia.open_host("local") as host:
+        url = await host.get_image(png_bytes)
+
+Importing this package loads no HTTP client, no cloud SDK and no settings library.
+"""
+
+from __future__ import annotations
+
+from qqmedia.chain_builder import ChainBuilder, SupportsPublish
+from qqmedia.driver import (
+    Driver,
+    DriverContext,
+    DriverSpec,
+    SupportsDelete,
+    SupportsFind,
+    SupportsReach,
+    Transform,
+)
+from qqmedia.errors import (
+    ConfigurationError,
+    DriverBrokenError,
+    DriverError,
+    DriverNotFoundError,
+    DriverUnavailableError,
+    DuplicateDriverError,
+    MediaError,
+    MediaFormatError,
+    MediaSourceError,
+    MediaTooLargeError,
+    QQMediaError,
+    StorageError,
+    StorageMisconfiguredError,
+    StorageNotFoundError,
+    StoragePermissionError,
+    StorageQuotaError,
+    StorageUnavailableError,
+)
+from qqmedia.hookspecs import hookimpl, hookspec
+from qqmedia.media import HostedMedia, MediaKind, MediaSource, Reach, Upload
+
+__all__ = (
+    "ChainBuilder",
+    "ConfigurationError",
+    "Driver",
+    "DriverBrokenError",
+    "DriverContext",
+    "DriverError",
+    "DriverNotFoundError",
+    "DriverSpec",
+    "DriverUnavailableError",
+    "DuplicateDriverError",
+    "HostedMedia",
+    "MediaError",
+    "MediaFormatError",
+    "MediaKind",
+    "MediaSource",
+    "MediaSourceError",
+    "MediaTooLargeError",
+    "QQMediaError",
+    "Reach",
+    "StorageError",
+    "StorageMisconfiguredError",
+    "StorageNotFoundError",
+    "StoragePermissionError",
+    "StorageQuotaError",
+    "StorageUnavailableError",
+    "SupportsDelete",
+    "SupportsFind",
+    "SupportsPublish",
+    "SupportsReach",
+    "Transform",
+    "Upload",
+    "hookimpl",
+    "hookspec",
+)
