@@ -1,0 +1,1 @@
+"""What produces every figure that the README quotes: ratios between two bots, measured in one run."""

@@ -1,0 +1,75 @@
+"""Media for the benchmarks, the same for both bots and for every run: made here, nothing is fetched."""
+
+from __future__ import annotations
+
+import io
+import math
+import random
+import struct
+import wave
+from functools import cache
+from pathlib import Path
+
+import av
+from PIL import Image
+
+__all__ = ("big_video", "picture", "voice_files")
+
+PICTURE_BYTES = 200_000
+VIDEO_BYTES = 20_000_000
+VOICE_SECONDS = 5
+SAMPLE_RATE = 24_000
+
+
+@cache
+def _picture_base() -> bytes:
+    """Return a PNG just under 200 KB: noise does not compress, so its size is known."""
+    noise = random.Random(1).randbytes(256 * 256 * 3)
+    out = io.BytesIO()
+    Image.frombytes("RGB", (256, 256), noise).save(out, "PNG")
+    png = out.getvalue()
+    return png + bytes(PICTURE_BYTES - len(png) - 8)  # what follows IEND is ignored by every reader
+
+
+def picture(number: int) -> bytes:
+    """Return a PNG of 200 KB that differs from every other number's."""
+    return _picture_base() + struct.pack(">Q", number)
+
+
+def voice_files(folder: Path, count: int) -> list[Path]:
+    """Write `count` different mp3 files of 5 s and return their paths."""
+    return [_mp3(folder / f"voice-{number}.mp3", number) for number in range(count)]
+
+
+def _mp3(path: Path, number: int) -> Path:
+    samples = SAMPLE_RATE * VOICE_SECONDS
+    pitch = 180 + 7 * number
+    wav = io.BytesIO()
+    with wave.open(wav, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(b"".join(struct.pack("<h", _sample(index, pitch)) for index in range(samples)))
+    wav.seek(0)
+    with av.open(wav) as source, av.open(str(path), "w", format="mp3") as target:
+        stream = target.add_stream("mp3", rate=SAMPLE_RATE)
+        for frame in source.decode(audio=0):
+            frame.pts = None
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    return path
+
+
+def _sample(index: int, pitch: int) -> int:
+    """Return one sample of something like speech: a voiced tone with overtones, four syllables a second."""
+    seconds = index / SAMPLE_RATE
+    tone = sum(math.sin(2 * math.pi * pitch * overtone * seconds) / overtone for overtone in (1, 2, 3))
+    return int(9000 * tone * abs(math.sin(2 * math.pi * 2 * seconds)))
+
+
+def big_video(path: Path) -> Path:
+    """Write a file of 20 MB that begins as an mp4 does; nothing here looks further than its first box."""
+    head = struct.pack(">I", 32) + b"ftypisom" + struct.pack(">I", 512) + b"isomiso2avc1mp41"
+    rest = VIDEO_BYTES - len(head) - 8
+    path.write_bytes(head + struct.pack(">I", rest + 8) + b"mdat" + random.Random(2).randbytes(rest))
+    return path
