@@ -13,6 +13,7 @@
     │   ├── QuotaError              a daily or per-chat allowance is used up
     │   └── MediaRefusedError       format, size, or the platform could not fetch the URL
     ├── GatewayError                the connection ended for a reason that does not pass
+    ├── SandboxError                the sandbox cannot do what it was asked for
     ├── WaitEventCancel             another conversation of this user ended the wait
     └── WaitEventOutOfFocus         another conversation in this group took the wait over
 
@@ -32,6 +33,7 @@ __all__ = (
     "QuotaError",
     "RateLimitedError",
     "ReplyContextError",
+    "SandboxError",
     "TargetError",
     "WaitEventCancel",
     "WaitEventOutOfFocus",
@@ -123,6 +125,10 @@ class GatewayError(BotError):
     def __init__(self, text: str, *, close_code: int | None = None) -> None:
         self.close_code = close_code
         super().__init__(text)
+
+
+class SandboxError(BotError):
+    """The sandbox cannot do what it was asked for: no bot is connected, a medium is not kept any more."""
 
 
 class WaitEventCancel(BotError):  # noqa: N818 - AmiyaBot's name, caught by bots
