@@ -156,11 +156,9 @@ def as_int(value: object, default: int) -> int:
     """Read a number that the platform writes as a number or as a digit string; `default` for anything else."""
     if isinstance(value, bool):
         return default
-    if isinstance(value, (int, float)):
-        return int(value)
-    if isinstance(value, str):
-        try:
-            return int(value.strip())
-        except ValueError:
-            return default
-    return default
+    if isinstance(value, int):
+        return value
+    try:
+        return int(value) if isinstance(value, (float, str)) else default
+    except (ValueError, OverflowError):  # "soon", "", and the NaN and Infinity that Python's JSON reader lets through
+        return default

@@ -1,0 +1,101 @@
+"""Turns an answer of the platform into a result or an error: the one place that does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bot_core.errors import OpenAPIError
+from bot_core.openapi.codes import CodeKind, error_class, look_up
+from bot_core.openapi.values import as_int
+
+__all__ = ("no_answer", "read_answer")
+
+# Front proxies answer with pages of HTML and the platform with long sentences; a log line needs the beginning.
+_WORDS: Final = 200
+
+_ACCEPTED: Final = frozenset({201, 202})
+
+
+def read_answer(
+    call: str, path: str, *, status: int, headers: Mapping[str, str], body: bytes, success: str = "", secret: str = ""
+) -> Any:
+    """Return the decoded body; ``{}`` where there is none.
+
+    Codes decide, never the words. "Accepted, comes later" (HTTP 201/202, or an audit code) is a result.
+
+    Args:
+        call: Method and path, for the text of an error.
+        path: The path alone.
+        status: HTTP status.
+        headers: Answer's headers, with any case of names.
+        body: Answer's body.
+        success: Field that a successful answer has: where it is filled, a code beside it does not matter.
+        secret: Never shown, even if the platform repeats it.
+
+    Raises:
+        OpenAPIError: The subclass that the code, else the status, stands for.
+    """
+    try:
+        answer = json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        answer = None
+    fields: dict[str, Any] = answer if isinstance(answer, dict) else {}
+    code, err_code = as_int(fields.get("code"), 0), as_int(fields.get("err_code"), 0)
+    if 200 <= status < 300 and answer is not None:  # noqa: PLR2004 - what HTTP calls success
+        refused = (code or err_code) and not (success and fields.get(success))
+        if not refused or status in _ACCEPTED or _is_accepted(code):
+            return answer
+    known = look_up(code) or look_up(err_code)
+    trace_id = headers.get("X-Tps-trace-ID") or _string(fields.get("trace_id"))
+    words = _words(fields, body, secret)
+    parts = [f"{call} failed: {_numbers(code, err_code, status)}: {words}"]
+    if known:
+        parts.append(f"{known.meaning_en}; {known.advice_en}")
+    if trace_id:
+        parts.append(f"trace id {trace_id}")
+    number = known.number if known else None
+    raise error_class(number, status=status)(
+        " - ".join(parts),
+        code=code or None,
+        err_code=err_code or None,
+        trace_id=trace_id or None,
+        status=status,
+        path=path,
+    )
+
+
+def no_answer(call: str, path: str, error: BaseException, *, seconds: float | None) -> OpenAPIError:
+    """Return the error for a call that got no answer: time-out, connection refused, cut, no such host."""
+    if isinstance(error, TimeoutError):
+        limit = f" within {seconds:g} s" if seconds else ""
+        return OpenAPIError(f"{call} failed: no answer{limit}", path=path)
+    why = " ".join(str(error).split())[:_WORDS]
+    return OpenAPIError(f"{call} failed: {type(error).__name__}{': ' if why else ''}{why}", path=path)
+
+
+def _is_accepted(code: int) -> bool:
+    known = look_up(code)
+    return known is not None and known.kind is CodeKind.ACCEPTED
+
+
+def _numbers(code: int, err_code: int, status: int) -> str:
+    numbers = [f"code {code}"] if code else []
+    if err_code and err_code != code:
+        numbers.append(f"err_code {err_code}")
+    return ", ".join([*numbers, f"HTTP {status}"])
+
+
+def _words(fields: Mapping[str, Any], body: bytes, secret: str) -> str:
+    """Return what the platform says, on one line."""
+    said = _string(fields.get("message"))
+    if not said:
+        start = body[:_WORDS].decode("utf-8", "replace")
+        said = f"not JSON, begins {start!r}" if body and not fields else "no reason given"
+    said = " ".join(said.split())[:_WORDS]
+    return said.replace(secret, "***") if secret else said
+
+
+def _string(value: object) -> str:
+    return value if isinstance(value, str) else ""

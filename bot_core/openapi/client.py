@@ -1,0 +1,258 @@
+"""The platform's HTTP interface: one typed method an endpoint, one request in one place."""
+
+from __future__ import annotations
+
+import io
+import json as json_module
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from bot_core.errors import OpenAPIError
+from bot_core.openapi.answers import no_answer, read_answer
+from bot_core.openapi.codes import CodeKind, kind_of
+from bot_core.openapi.token import AccessTokenSource
+from bot_core.openapi.values import (
+    DEFAULT_API_BASE,
+    BotUser,
+    FileInfo,
+    FileType,
+    GatewayInfo,
+    SentMessage,
+    Target,
+    as_int,
+)
+
+__all__ = ("OpenAPIClient",)
+
+_TIMEOUT_SECONDS: Final = 15.0
+
+# ``/files`` answers when the platform has downloaded and converted the medium.
+_FILES_TIMEOUT_SECONDS: Final = 120.0
+
+# aiohttp writes raw bytes in one go and warns above 1 MiB; a file object it writes in pieces.
+_LARGE_BODY_BYTES: Final = 256 * 1024
+
+# Compact, and Chinese as it is.
+_encode: Final = json_module.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class OpenAPIClient:
+    """Calls the platform as one bot.
+
+    A call that the platform refuses because of the token is repeated once with a new one. Nothing else is repeated
+    here: whoever knows what a repetition means decides.
+
+    Args:
+        http: Shared session; not closed here.
+        api_base: Address without path.
+        tokens: Where the access token comes from.
+        timeout: Seconds that a call may take, ``/files`` aside.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        *,
+        api_base: str = DEFAULT_API_BASE,
+        tokens: AccessTokenSource,
+        timeout: float = _TIMEOUT_SECONDS,
+    ) -> None:
+        self._http = http
+        self._base = api_base.rstrip("/")
+        self._tokens = tokens
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._files_timeout = aiohttp.ClientTimeout(total=max(timeout, _FILES_TIMEOUT_SECONDS))
+
+    def __repr__(self) -> str:
+        return f"<OpenAPIClient of {self._tokens.appid} at {self._base}>"
+
+    async def post_message(self, target: Target, body: Mapping[str, Any]) -> SentMessage:
+        """Send a message. One that is audited first has the `id` ``""`` and the audit's data in `raw`.
+
+        Raises:
+            OpenAPIError: The platform refused, or did not answer; see the subclasses.
+        """
+        raw = await self._call("POST", _chat(target, "messages"), _encode(body).encode(), success="id")
+        raw = raw if isinstance(raw, dict) else {}
+        return SentMessage(id=str(raw.get("id") or ""), raw=raw)
+
+    async def post_file(
+        self,
+        target: Target,
+        *,
+        file_type: FileType,
+        url: str | None = None,
+        file_data: str | None = None,
+        upload_id: str | None = None,
+        file_name: str | None = None,
+    ) -> FileInfo:
+        """Hand a medium over by `url`, `file_data` (base64) or `upload_id`, whichever is given; sends nothing yet.
+
+        Raises:
+            MediaRefusedError: The platform does not take it, or could not fetch the URL.
+            OpenAPIError: As for any call.
+        """
+        fields: dict[str, Any] = {"file_type": int(file_type), "srv_send_msg": False}
+        given = {"url": url, "upload_id": upload_id, "file_name": file_name}
+        fields.update({name: value for name, value in given.items() if value is not None})
+        path = _chat(target, "files")
+        body = _with_file_data(fields, file_data)
+        raw = await self._call("POST", path, body, success="file_info", timeout=self._files_timeout)
+        file_info = raw.get("file_info") if isinstance(raw, dict) else None
+        if not isinstance(file_info, str) or not file_info:
+            # The platform is known to answer 200 with an empty body when it is busy; that passes.
+            raise OpenAPIError(f"POST {path} failed: the answer has no file_info; try again", status=200, path=path)
+        return FileInfo(
+            file_info=file_info,
+            ttl_seconds=as_int(raw.get("ttl"), 0) or None,
+            file_uuid=str(raw.get("file_uuid") or ""),
+            raw=raw,
+        )
+
+    async def delete_message(self, target: Target, message_id: str) -> None:
+        """Recall a message; the platform allows it for 2 minutes.
+
+        Raises:
+            OpenAPIError: The platform refused.
+        """
+        await self._call("DELETE", f"{_chat(target, 'messages')}/{quote(message_id, safe='')}")
+
+    async def put_interaction(self, interaction_id: str, code: int = 0) -> None:
+        """Acknowledge a pressed button, which must happen within about 5 s."""
+        body = _encode({"code": code}).encode()
+        await self._call("PUT", f"/interactions/{quote(interaction_id, safe='')}", body)
+
+    async def get_me(self) -> BotUser:
+        """Return who the bot is."""
+        raw = await self._call("GET", "/users/@me", success="id")
+        fields = raw if isinstance(raw, dict) else {}
+        return BotUser(id=str(fields.get("id") or ""), username=str(fields.get("username") or ""))
+
+    async def get_gateway(self) -> str:
+        """Return the address of the WebSocket. The platform allows 2 calls a minute: keep the answer."""
+        return _gateway_url(await self._call("GET", "/gateway", success="url"), "/gateway")
+
+    async def get_gateway_bot(self) -> GatewayInfo:
+        """Return the address, the recommended number of shards and how many sessions may be started."""
+        path = "/gateway/bot"
+        raw = await self._call("GET", path, success="url")
+        url = _gateway_url(raw, path)
+        limit = raw.get("session_start_limit")
+        limit = limit if isinstance(limit, dict) else {}
+        return GatewayInfo(
+            url=url,
+            shards=max(1, as_int(raw.get("shards"), 1)),
+            total=as_int(limit.get("total"), 0),
+            remaining=as_int(limit.get("remaining"), 0),
+            reset_after_seconds=as_int(limit.get("reset_after"), 0) / 1000,
+            max_concurrency=max(1, as_int(limit.get("max_concurrency"), 1)),
+        )
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, str | int] | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Call an endpoint that has no method here, and return the decoded answer (``{}`` where it is empty).
+
+        Args:
+            method: `GET`, `POST` ...
+            path: Begins with ``/``; ids in it are quoted by the caller.
+            json: Body.
+            params: Query.
+            timeout: Seconds; the client's own where `None`.
+
+        Raises:
+            OpenAPIError: The platform refused, or did not answer; see the subclasses.
+        """
+        body = None if json is None else _encode(json).encode()
+        limit = None if timeout is None else aiohttp.ClientTimeout(total=timeout)
+        return await self._call(method.upper(), path, body, params=params, timeout=limit)
+
+    async def get(self, path: str, *, params: Mapping[str, str | int] | None = None) -> Any:
+        """Do `request` with GET."""
+        return await self.request("GET", path, params=params)
+
+    async def post(self, path: str, json: Any = None, *, params: Mapping[str, str | int] | None = None) -> Any:
+        """Do `request` with POST."""
+        return await self.request("POST", path, json=json, params=params)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        success: str = "",
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> Any:
+        url = URL(self._base + path, encoded=True)
+        if params:
+            url = url.update_query(params)
+        request = _Request(method, path, url, body, success, timeout or self._timeout)
+        token = await self._tokens.get()
+        try:
+            return await self._once(request, token)
+        except OpenAPIError as error:
+            if error.status is None or kind_of(error) is not CodeKind.REFRESH_TOKEN:
+                raise
+            self._tokens.invalidate(token)
+        return await self._once(request, await self._tokens.get())
+
+    async def _once(self, request: _Request, token: str) -> Any:
+        method, path, url, body, success, timeout = request
+        call = f"{method} {path}"
+        headers = {"Authorization": f"QQBot {token}", "Content-Type": "application/json; charset=utf-8"}
+        data = io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY_BYTES else body
+        try:
+            async with self._http.request(
+                method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                answer, status, answer_headers = await response.read(), response.status, response.headers
+        except aiohttp.ClientResponseError as error:  # its repr shows the request's headers, and so the token
+            raise no_answer(call, path, error, seconds=None) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise no_answer(call, path, error, seconds=timeout.total) from error
+        return read_answer(
+            call, path, status=status, headers=answer_headers, body=answer, success=success, secret=token
+        )
+
+
+class _Request(NamedTuple):
+    method: str
+    path: str
+    url: URL
+    body: bytes | None
+    success: str
+    timeout: aiohttp.ClientTimeout
+
+
+def _chat(target: Target, what: str) -> str:
+    """Return the path; an openid is not always made of letters and digits."""
+    return f"/v2/{target.scene.value}/{quote(target.openid, safe='')}/{what}"
+
+
+def _with_file_data(fields: Mapping[str, Any], file_data: str | None) -> bytes:
+    """Return the JSON body. Base64 needs no escaping, so megabytes of it are copied, not scanned by the encoder."""
+    body = _encode(fields).encode()
+    if file_data is None:
+        return body
+    if not file_data.isascii() or '"' in file_data or "\\" in file_data:
+        raise ValueError("file_data must be base64 without a `data:` prefix")
+    return b"".join((body[:-1], b',"file_data":"', file_data.encode("ascii"), b'"}'))
+
+
+def _gateway_url(raw: Any, path: str) -> str:
+    url = raw.get("url") if isinstance(raw, dict) else None
+    if not isinstance(url, str) or not url.startswith(("ws://", "wss://", "http://", "https://")):
+        raise OpenAPIError(f"GET {path} failed: the answer has no address of a WebSocket", status=200, path=path)
+    return url
