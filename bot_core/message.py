@@ -1,0 +1,324 @@
+"""What comes in: messages and events, as handlers see them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+
+from bot_core import texts
+from bot_core.adapter import Adapter, MessageHandle
+from bot_core.errors import BotError
+
+if TYPE_CHECKING:
+    from bot_core.bot import AmiyaBot
+    from bot_core.chain import Chain
+    from bot_core.waits import ChannelAnswer
+
+__all__ = ("Conversation", "DataFilter", "Event", "File", "Message", "Verify")
+
+
+@dataclass(slots=True)
+class File:
+    """A file that came with a message.
+
+    Attributes:
+        url: Where the platform serves it, for a while.
+        filename: As the sender named it; never use it as a path.
+    """
+
+    url: str
+    filename: str = ""
+
+
+@dataclass(slots=True)
+class Verify:
+    """Why a handler was chosen.
+
+    Attributes:
+        result: Whether it matched.
+        weight: The level that it matched with.
+        keypoint: List of the groups for a regular expression, the keyword for a `str`, the object for an `Equal`, or
+            what the handler's own `verify` returned.
+    """
+
+    result: bool
+    weight: float = 0
+    keypoint: Any = None
+
+    def __bool__(self) -> bool:
+        return bool(self.result)
+
+
+class Event:
+    """Something that happened which is no message.
+
+    Attributes:
+        instance: The adapter that it came through.
+        event_name: The platform's name for it, such as ``GROUP_ADD_ROBOT``.
+        data: The platform's raw ``d``.
+        event_id: Its id, where the platform gave one.
+    """
+
+    def __init__(self, instance: Adapter, event_name: str, data: dict[str, Any], event_id: str = "") -> None:
+        self.instance = instance
+        self.event_name = event_name
+        self.data = data
+        self.event_id = event_id
+
+    @property
+    def appid(self) -> str:
+        """The account that it happened to."""
+        return self.instance.appid
+
+    def __str__(self) -> str:
+        return f"Bot:{self.appid} Event:{self.event_name}"
+
+
+DataFilter: TypeAlias = "Callable[[Message], Awaitable[object]]"
+"""Says whether a message is the awaited one; a message that it refuses is consumed all the same."""
+
+
+class Conversation(Protocol):
+    """What a message needs of the bot that received it, to be answered."""
+
+    async def reply(self, data: Message, chain: Chain | str) -> list[MessageHandle]:
+        """Send `chain` as an answer to `data`."""
+        ...
+
+    async def wait(
+        self, data: Message, reply: Chain | str | None, options: WaitOptions, data_filter: DataFilter | None
+    ) -> Message | None:
+        """Wait for the next message of the same user in the same chat."""
+        ...
+
+    async def wait_channel(
+        self,
+        data: Message,
+        reply: Chain | str | None,
+        options: WaitOptions,
+        data_filter: DataFilter | None,
+    ) -> ChannelAnswer | None:
+        """Wait for the next message of anybody in the group."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WaitOptions:
+    """How a wait behaves.
+
+    Attributes:
+        force: Take the message before any handler is asked.
+        max_time: Seconds after which it is over.
+        level: Handlers with a higher one go first.
+        clean: Forget what queued up before (`wait_channel`).
+    """
+
+    force: bool
+    max_time: float
+    level: float
+    clean: bool = True
+
+
+class Message:
+    """A message that came in. The adapter sets the attributes; what the platform did not say keeps its default.
+
+    Attributes:
+        instance: The adapter that it came through.
+        bot: The bot that handles it.
+        message: The platform's raw message.
+        message_id: The platform's id of it.
+        message_type: The event that brought it.
+        event_id: Id of that event.
+        factory_name: Of the bot or `MultipleAccounts` that the chosen handler was registered on.
+        face: Ids of QQ faces in it.
+        image: URLs of pictures.
+        files: Files that came with it.
+        attachments: Everything that came with it, typed by the adapter.
+        voice: URL of a voice, as WAV where the platform has it so.
+        audio: URL of another sound.
+        video: URL of a video.
+        text: Stripped, without the bot's own mention and without the prefix that led to the handler.
+        text_prefix: The prefix keyword that was cut off.
+        text_original: As it came.
+        at_target: Ids of those it mentions.
+        is_at: Whether it mentions the bot.
+        is_at_all: Whether it mentions everybody.
+        is_admin: Whether the sender is an administrator or owner.
+        is_direct: Whether it is a private chat.
+        user_id: The sender, as this chat knows him.
+        user_openid: The sender's openid.
+        channel_id: The group; empty in a private chat.
+        channel_openid: The group's openid.
+        guild_id: Empty in groups.
+        src_guild_id: Empty in groups.
+        nickname: Of the sender, where the platform gives it.
+        avatar: URL of the sender's picture, empty where the platform gives none.
+        verify: Why the handler was chosen.
+        time: When it was received, seconds since the epoch.
+        reference_message_id: Of the message that it quotes.
+    """
+
+    def __init__(self, instance: Adapter, message: dict[str, Any] | None = None) -> None:
+        self.instance = instance
+        self.bot: AmiyaBot | None = None
+        self.message = message
+        self.message_id = ""
+        self.message_type = ""
+        self.event_id = ""
+        self.factory_name = ""
+
+        self.face: list[str] = []
+        self.image: list[str] = []
+        self.files: list[File] = []
+        self.attachments: list[Any] = []
+        self.voice = ""
+        self.audio = ""
+        self.video = ""
+
+        self.text = ""
+        self.text_prefix = ""
+        self.text_original = ""
+
+        self.at_target: list[str] = []
+        self.is_at = False
+        self.is_at_all = False
+        self.is_admin = False
+        self.is_direct = False
+
+        self.user_id = ""
+        self.user_openid = ""
+        self.channel_id = ""
+        self.channel_openid = ""
+        self.guild_id = ""
+        self.src_guild_id = ""
+        self.nickname = ""
+        self.avatar = ""
+
+        self.verify: Verify | None = None
+        self.time = int(time.time())
+        self.reference_message_id = ""
+
+        self._conversation: Conversation | None = None
+
+    def __str__(self) -> str:
+        channel = f" Channel:{self.channel_id}" if self.channel_id else ""
+        marks = ("(admin)" if self.is_admin else "") + ("(direct)" if self.is_direct else "")
+        nickname = f" {self.nickname}" if self.nickname else ""
+        face = "".join(f"[face:{face}]" for face in self.face)
+        media = "[image]" * len(self.image) + "[voice]" * bool(self.voice) + "[video]" * bool(self.video)
+        text = self.text.replace("\n", " ")
+        return f"Bot:{self.instance.appid}{channel} User:{self.user_id}{marks}{nickname}: {text}{face}{media}"
+
+    def set_text(self, text: str, set_original: bool = True) -> None:  # noqa: FBT001, FBT002 - AmiyaBot's signature
+        """Set `text`, stripped, and with it everything that is derived from it; by default `text_original` too."""
+        if set_original:
+            self.text_original = text
+        self.text = text.strip()
+
+    @property
+    def text_digits(self) -> str:
+        """`text` with Chinese numerals as digits: ``三十五`` becomes ``35``."""
+        return texts.digits(self.text)
+
+    @property
+    def text_unsigned(self) -> str:
+        """`text` without punctuation."""
+        return texts.unsigned(self.text)
+
+    @property
+    def text_words(self) -> list[str]:
+        """The words of `text` and `text_digits`, each once. The first call in a process loads a dictionary.
+
+        Raises:
+            ConfigurationError: The extra `words` is not installed.
+        """
+        return texts.words(self.text)
+
+    def copy(self) -> Self:
+        """Return a copy whose attributes may be changed; bot, adapter and the raw message are shared."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        for name in ("face", "image", "files", "attachments", "at_target"):
+            setattr(twin, name, list(getattr(self, name)))
+        return twin
+
+    def bind(self, bot: AmiyaBot, conversation: Conversation) -> None:
+        """Tie the message to the bot that handles it. The bot does this; a handler has no need of it."""
+        self.bot = bot
+        self._conversation = conversation
+
+    async def send(self, reply: Chain | str) -> MessageHandle | list[MessageHandle] | None:
+        """Answer this message at once.
+
+        Returns:
+            One handle when one message went out, a list when several did, `None` when nothing was to be sent.
+
+        Raises:
+            MediaError: A medium of it cannot be sent; nothing was sent.
+            OpenAPIError: The platform refused.
+        """
+        handles = await self._bound().reply(self, reply)
+        if len(handles) > 1:
+            return handles
+        return handles[0] if handles else None
+
+    async def recall(self) -> None:
+        """Recall this message, where the platform allows it.
+
+        Raises:
+            OpenAPIError: The platform refused.
+        """
+        if self.message_id:
+            await self.instance.recall_message(self.message_id, self)
+
+    async def wait(
+        self,
+        reply: Chain | str | None = None,
+        force: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature
+        max_time: float = 30,
+        data_filter: DataFilter | None = None,
+        level: float = 0,
+    ) -> Message | None:
+        """Send `reply`, then return the next message of the same user in this chat; `None` after `max_time` seconds.
+
+        Without `force` it gets the message only if no handler with a higher level takes it. A message that
+        `data_filter` refuses is consumed, and the wait goes on. The wait is set when `reply` starts to go out, so that
+        the quickest answer finds it; `max_time` counts from when `reply` is out.
+
+        Raises:
+            WaitEventCancel: A newer wait, or another handler's answer, ended this one, or the bot is being closed.
+                Left alone it ends the handler quietly.
+        """
+        options = WaitOptions(force, max_time, level)
+        return await self._bound().wait(self, reply, options, data_filter)
+
+    async def wait_channel(
+        self,
+        reply: Chain | str | None = None,
+        force: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature
+        clean: bool = True,  # noqa: FBT001, FBT002 - AmiyaBot's signature
+        max_time: float = 30,
+        data_filter: DataFilter | None = None,
+        level: float = 0,
+    ) -> ChannelAnswer | None:
+        """Like `wait`, for anybody in the group.
+
+        It stays open: later messages queue up for the next call until ``close_event()`` or `max_time` seconds after
+        the latest answer. `clean` empties that queue first.
+
+        Raises:
+            WaitEventOutOfFocus: Another conversation in this group took it over.
+            WaitEventCancel: It was closed, or the bot is being closed.
+            BotError: This is a private chat.
+        """
+        if self.is_direct:
+            raise BotError("wait_channel listens to a whole group; in a private chat use wait")
+        options = WaitOptions(force, max_time, level, clean)
+        return await self._bound().wait_channel(self, reply, options, data_filter)
+
+    def _bound(self) -> Conversation:
+        if self._conversation is None:
+            raise BotError("this message did not come through a running bot, so it cannot be answered")
+        return self._conversation
