@@ -12,6 +12,7 @@
     │   ├── PayloadError            the message itself is refused
     │   ├── QuotaError              a daily or per-chat allowance is used up
     │   └── MediaRefusedError       format, size, or the platform could not fetch the URL
+    ├── PartlySentError             some messages of a chain went out, some did not
     ├── GatewayError                the connection ended for a reason that does not pass
     ├── SandboxError                the sandbox cannot do what it was asked for
     ├── WaitEventCancel             another conversation of this user ended the wait
@@ -22,12 +23,16 @@ Which code belongs to which class is data: `bot_core.openapi.codes`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 __all__ = (
     "AuthenticationError",
     "BotError",
     "GatewayError",
     "MediaRefusedError",
     "OpenAPIError",
+    "PartlySentError",
     "PayloadError",
     "PermissionDeniedError",
     "QuotaError",
@@ -113,6 +118,20 @@ class QuotaError(OpenAPIError):
 
 class MediaRefusedError(OpenAPIError):
     """The platform does not take this medium: format, size, or it could not fetch the URL."""
+
+
+class PartlySentError(BotError):
+    """Some messages of a chain went out, some did not; the text says what happened to each.
+
+    Attributes:
+        handles: Of the messages that went out (`bot_core.adapter.MessageHandle`).
+        errors: Why the others did not, in their order.
+    """
+
+    def __init__(self, text: str, *, handles: Sequence[Any] = (), errors: Sequence[Exception] = ()) -> None:
+        self.handles = list(handles)
+        self.errors = list(errors)
+        super().__init__(text)
 
 
 class GatewayError(BotError):
