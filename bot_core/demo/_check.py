@@ -1,0 +1,118 @@
+"""Compares what arrived with what was meant."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import wave
+from array import array
+from dataclasses import dataclass, field
+from typing import Final
+
+from bot_core.demo import _sound
+from bot_core.demo._media import SILK_RATE, DemoMedia
+from bot_core.demo._scenes import Expected
+from bot_core.demo._sound import Sound
+from qqmedia import MediaError
+from qqmedia.voice import decode_silk_sync
+
+__all__ = ("Medium", "Received", "check", "hear")
+
+_KIND_OF_SUFFIX: Final = {".png": "image", ".jpg": "image", ".mp4": "video", ".mp3": "voice", ".wav": "voice"}
+
+_SECONDS_OFF: Final = 0.1  # the last packet is filled up, and mp3 pads
+_LOUDNESS_OFF: Final = 0.1  # as a share; silk takes a few per cent
+# Silk at 24 kbit/s keeps 0.8 to 0.9 of these sounds; two different ones have 0.03 in common.
+_LEAST_CORRELATION: Final = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Medium:
+    """A medium as it arrived.
+
+    Attributes:
+        kind: What the platform took it for: `image`, `video`, `voice` or `file`.
+        way: How it travelled: `url`, `bytes` or `cache`.
+        url: What the platform fetched, if anything.
+        content_type: By the magic bytes.
+        seconds: Length of a voice that can be played, else `None`.
+        content: The bytes.
+    """
+
+    kind: str
+    way: str
+    url: str | None
+    content_type: str
+    seconds: float | None = None
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A message as it arrived.
+
+    Attributes:
+        text: What people read.
+        medium: What it carried, if anything.
+        milliseconds: From the question to the arrival of the whole message.
+    """
+
+    text: str
+    medium: Medium | None
+    milliseconds: float
+
+
+def hear(silk: bytes) -> Sound:
+    """Decode a voice.
+
+    Raises:
+        MediaFormatError: It is not silk, or it is damaged.
+    """
+    with wave.open(io.BytesIO(decode_silk_sync(silk))) as sound:
+        return Sound(sound.getframerate(), array("h", sound.readframes(sound.getnframes())))
+
+
+def check(expected: Expected, received: Received, media: DemoMedia) -> str | None:
+    """Return what is wrong with a message that arrived, in one line, or `None`.
+
+    It reads a file and may decode a voice: call it outside the event loop.
+    """
+    if expected.text not in received.text:
+        return f"its text is {received.text!r}, where {expected.text!r} was expected"
+    if expected.medium is None:
+        return None if received.medium is None else f"it carries a {received.medium.kind}, where only text was expected"
+    if received.medium is None:
+        return f"it carries no medium, where {expected.medium} was expected"
+    return _check_medium(expected.medium, expected.way, received.medium, media)
+
+
+def _check_medium(name: str, way: str | None, medium: Medium, media: DemoMedia) -> str | None:
+    source = media.path(name)
+    kind = _KIND_OF_SUFFIX[source.suffix]
+    if medium.kind != kind:
+        return f"{name} arrived as {medium.kind}, not as {kind}"
+    if way is not None and medium.way != way:
+        return f"{name} travelled by {medium.way}, where {way} was expected"
+    if kind == "voice":
+        return _check_voice(name, medium.content, media.sounds[name])
+    sent = source.read_bytes()
+    if hashlib.sha256(sent).digest() != hashlib.sha256(medium.content).digest():
+        return f"{name} arrived with other bytes: {len(medium.content)} bytes, {len(sent)} were sent"
+    return None
+
+
+def _check_voice(name: str, silk: bytes, meant: Sound) -> str | None:
+    try:
+        heard = hear(silk)
+    except MediaError as error:
+        return f"{name} arrived as something that QQ cannot play: {error}"
+    if heard.rate != SILK_RATE:
+        return f"{name} arrived with {heard.rate} samples a second, not {SILK_RATE}"
+    likeness = _sound.compare(heard, meant)
+    if abs(likeness.seconds) > _SECONDS_OFF:
+        return f"{name} plays for {heard.seconds:.2f} s, its source for {meant.seconds:.2f} s"
+    if abs(likeness.loudness - 1) > _LOUDNESS_OFF:
+        return f"{name} plays at {likeness.loudness:.0%} of the loudness of its source"
+    if likeness.correlation < _LEAST_CORRELATION:
+        return f"{name} does not sound like its source: correlation {likeness.correlation:.2f}"
+    return None

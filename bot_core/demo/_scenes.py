@@ -1,0 +1,113 @@
+"""The conversation that the demo plays: who says what, and what must come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ("SCENES", "Expected", "Scene", "Step")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """One message that must arrive.
+
+    Attributes:
+        text: Words that it must contain; empty for a message without text of its own.
+        medium: Name of the file whose content it must carry, or `None`.
+        way: How the medium must have travelled: `url`, `bytes` or `cache`.
+    """
+
+    text: str = ""
+    medium: str | None = None
+    way: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing that a person says, and the messages that answer it."""
+
+    says: str
+    answers: tuple[Expected, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A small conversation.
+
+    Attributes:
+        title: What it shows.
+        user: Who speaks.
+        private: In a private chat, not in the group.
+        driver: Driver of the bot that answers.
+    """
+
+    title: str
+    steps: tuple[Step, ...]
+    user: str = "Ann"
+    private: bool = False
+    driver: str = "local"
+
+
+_CAT: Final = "Look, a cat!"
+
+SCENES: Final = (
+    Scene(title="text", steps=(Step(says="hello", answers=(Expected(text="Hello!"),)),)),
+    Scene(
+        title="text and a picture in one message",
+        steps=(Step(says="picture", answers=(Expected(text=_CAT, medium="cat.png", way="url"),)),),
+    ),
+    Scene(
+        title="several pictures",
+        steps=(
+            Step(
+                says="album",
+                answers=(
+                    Expected(text="Three pictures.", medium="sunset.jpg", way="url"),
+                    Expected(medium="night.png", way="url"),
+                    Expected(medium="chart.png", way="url"),
+                ),
+            ),
+        ),
+    ),
+    Scene(
+        title="a voice from an mp3",
+        steps=(Step(says="song", answers=(Expected(medium="song.mp3", way="url"),)),),
+    ),
+    Scene(
+        title="a voice from a wav",
+        steps=(Step(says="语音", answers=(Expected(medium="speech.wav", way="url"),)),),
+    ),
+    Scene(
+        title="a video",
+        steps=(Step(says="video", answers=(Expected(medium="film.mp4", way="url"),)),),
+    ),
+    Scene(
+        title="a private chat",
+        steps=(Step(says="图片", answers=(Expected(text=_CAT, medium="cat.png", way="url"),)),),
+        user="Bob",
+        private=True,
+    ),
+    Scene(
+        title="a question that waits for its answer",
+        steps=(
+            Step(says="quiz", answers=(Expected(text="Which animal"),)),
+            Step(says="A cat?", answers=(Expected(text="Right!"),)),
+        ),
+    ),
+    Scene(
+        title="the same picture again",
+        steps=(Step(says="picture", answers=(Expected(text=_CAT, medium="cat.png", way="cache"),)),),
+    ),
+    Scene(
+        title="a picture where nothing is hosted",
+        steps=(Step(says="picture", answers=(Expected(text=_CAT, medium="cat.png", way="bytes"),)),),
+        driver="direct",
+    ),
+    Scene(
+        title="a voice where nothing is hosted",
+        steps=(Step(says="song", answers=(Expected(medium="song.mp3", way="bytes"),)),),
+        driver="direct",
+    ),
+)
+"""Scenes of one driver stand together: the bot is started once for each."""

@@ -1,0 +1,128 @@
+"""Shows the conversation as it goes, and at the end what arrived: in colour on a terminal, as plain lines elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bot_core.demo._check import Medium, Received
+from bot_core.demo._scenes import Expected, Scene, Step
+
+__all__ = ("Outcome", "Show")
+
+_COLUMNS: Final = ("scene", "message", "way", "type", "size", "length", "after", "result")
+_MENTION: Final = re.compile(r'<@!?\w+>|<qqbot-at-user id="\w+" ?/>')
+_HOW: Final = {"bytes": "uploaded as bytes", "cache": "the platform had it already"}
+_KB: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one message.
+
+    Attributes:
+        scene: The scene it belongs to.
+        step: The step.
+        expected: What was meant; `None` for a message that was not.
+        received: What arrived; `None` if nothing did.
+        problem: What is wrong, in one line, or `None`.
+    """
+
+    scene: Scene
+    step: Step
+    expected: Expected | None = None
+    received: Received | None = None
+    problem: str | None = None
+
+
+class Show:
+    """Prints to `console`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def line(self, text: str | Text, style: str = "") -> None:
+        """Print one line (or several), never broken by us and never taken for markup."""
+        self._console.print(text, style=style or None, soft_wrap=True, markup=False, highlight=False, emoji=False)
+
+    def scene(self, number: int, scene: Scene) -> None:
+        """Open a scene."""
+        self.line("")
+        self.line(f"{number}. {scene.title}", style="bold")
+
+    def said(self, scene: Scene, step: Step) -> None:
+        """Show what a person says."""
+        where = " (in private)" if scene.private else ""
+        self.line(Text.assemble("   ", (f"{scene.user}{where}: ", "cyan"), step.says))
+
+    def received(self, scene: Scene, received: Received) -> None:
+        """Show what the bot answered."""
+        text = " ".join(_MENTION.sub(f"@{scene.user}", received.text).split())
+        parts = [text] if text else []
+        if received.medium is not None:
+            parts.append(f"[{_describe(received.medium)}]")
+        after = (f"  {received.milliseconds:.0f} ms", "dim")
+        self.line(Text.assemble("   ", ("bot: ", "green"), " ".join(parts), after))
+
+    def trouble(self, text: str) -> None:
+        """Show what went wrong."""
+        self.line(text, style="red")
+
+    def table(self, outcomes: Sequence[Outcome]) -> None:
+        """Show what arrived."""
+        rows = [_row(outcome) for outcome in outcomes]
+        self.line("")
+        if not self._console.is_terminal:
+            self._plain_table([_COLUMNS, *rows])
+            return
+        table = Table(*_COLUMNS, box=SIMPLE_HEAD)
+        for outcome, row in zip(outcomes, rows, strict=True):
+            *cells, result = row
+            table.add_row(*map(Text, cells), Text(result, style="red" if outcome.problem else "green"))
+        self._console.print(table)
+
+    def _plain_table(self, rows: Sequence[Sequence[str]]) -> None:
+        widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+            self.line("  ".join(cells).rstrip())
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    medium = outcome.received.medium if outcome.received else None
+    return (
+        outcome.scene.title,
+        _meant(outcome.expected) if outcome.expected else "",
+        medium.way if medium else "",
+        medium.content_type if medium else "",
+        _size(len(medium.content)) if medium else "",
+        _length(medium.seconds) if medium else "",
+        f"{outcome.received.milliseconds:.0f} ms" if outcome.received else "",
+        outcome.problem or "as sent",
+    )
+
+
+def _meant(expected: Expected) -> str:
+    return " + ".join(part for part in ("text" if expected.text else "", expected.medium) if part)
+
+
+def _describe(medium: Medium) -> str:
+    how = f"fetched from {medium.url}" if medium.way == "url" else _HOW[medium.way]
+    facts = (medium.kind, medium.content_type, _size(len(medium.content)), _length(medium.seconds), how)
+    return ", ".join(fact for fact in facts if fact)
+
+
+def _length(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.2f} s"
+
+
+def _size(size: int) -> str:
+    return f"{size / _KB:.1f} KB" if size >= _KB else f"{size} B"
