@@ -1,0 +1,407 @@
+"""The gateway protocol without I/O: frames, closes and the clock go in, actions come out (PLATFORM 4).
+
+A session outlives its sockets. A socket goes through `Phase`; between two sockets the session is `OFFLINE`. Whoever
+drives it tells it everything in order, does what it answers, and calls `tick` at `deadline`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import random
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from bot_core.errors import AuthenticationError, BotError, GatewayError
+from bot_core.gateway.actions import Action, Deliver, Dispatch, Online, Reconnect, Send, Stop
+from bot_core.gateway.close_codes import CloseAction, look_up
+from bot_core.openapi.values import Intents, Opcode, as_int
+
+__all__ = ("GatewaySession", "Phase", "Timings")
+
+# The platform's usual interval, for a Hello that has none; and never rarer than a server's patience of about 60 s.
+_DEFAULT_INTERVAL_SECONDS: Final = 41.25
+_INTERVAL_LIMITS_SECONDS: Final = (0.01, 60.0)
+
+# An answer to the second heartbeat may take this long; with the interval before it a dead socket is found in 93 s.
+_ACK_GRACE_SECONDS: Final = 10.0
+_UNANSWERED_LIMIT: Final = 2
+
+# PLATFORM 4.6, the rules that end the endless resumes which took other bots down for hours.
+_FAILED_RESUMES: Final = 3
+_DISCONNECTS: Final = 5
+_QUICK_ENDS: Final = 3
+_QUICK_SECONDS: Final = 5.0
+
+# With the pauses between them about two minutes: time for a revoked token to be replaced, not for ever.
+_TOKEN_REFUSALS: Final = 6
+
+# Which intents go first when some are refused: the one that needs an approval; buttons last; messages never.
+_DROP_FIRST: Final = Intents.GROUP_MEMBER_EVENT
+_REQUIRED: Final = Intents.GROUP_AND_C2C_EVENT
+
+# A hostile or broken peer must not make the set of what was complained about grow without end.
+_ODD_LIMIT: Final = 64
+
+_PROPERTIES: Final = {"$os": sys.platform, "$browser": "qqmedia", "$device": "qqmedia"}
+
+logger = logging.getLogger("bot_core.gateway")
+
+
+class Phase(StrEnum):
+    """Where the present socket is."""
+
+    OFFLINE = "offline"
+    HELLO = "hello"
+    IDENTIFYING = "identifying"
+    RESUMING = "resuming"
+    LIVE = "live"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Pauses and limits in seconds; the defaults are the platform's (PLATFORM 4.6).
+
+    Attributes:
+        backoff: Pauses before the first, second ... attempt to connect; the last one repeats.
+        handshake: For Hello, and for READY or RESUMED.
+        invalid_session: Before an identify that follows op 9.
+        too_fast: After close code 4008.
+        identify_gap: Between two identifies.
+        window: In which five disconnects of one session give it up.
+    """
+
+    backoff: tuple[float, ...] = (1, 2, 5, 10, 30, 60)
+    handshake: float = 30
+    invalid_session: float = 3
+    too_fast: float = 60
+    identify_gap: float = 5
+    window: float = 300
+
+
+class GatewaySession:
+    """Decides what to do; never does it.
+
+    Args:
+        intents: Bits of `Intents`; the optional ones are dropped when the platform refuses them.
+        shard: Index and count.
+        session_id: Of a session to resume, if one is known.
+        seq: Sequence number of the last event of that session.
+        timings: Pauses and limits.
+        jitter: Gives a number from 0 to 1; shortens a pause by up to a quarter.
+
+    Attributes:
+        session_id: Live session, or `None`: then the next connection identifies.
+        seq: Of the last event; never goes back within a session.
+        intents: What the next identify asks for.
+        phase: Where the present socket is.
+    """
+
+    def __init__(
+        self,
+        *,
+        intents: int,
+        shard: tuple[int, int] = (0, 1),
+        session_id: str | None = None,
+        seq: int | None = None,
+        timings: Timings | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.intents = intents
+        self.shard = shard
+        self.session_id = session_id
+        self.seq = seq
+        self.phase = Phase.OFFLINE
+        self._timings = timings or Timings()
+        self._jitter = jitter
+        self._token = ""
+        self._attempts = 0
+        self._token_refusals = 0
+        self._failed_resumes = 0
+        self._quick_ends = 0
+        self._ends: deque[float] = deque()
+        self._identified_at = -math.inf
+        self._live_since = 0.0
+        self._events = 0
+        self._odd: set[str] = set()
+        self._interval = _DEFAULT_INTERVAL_SECONDS
+        self._unanswered = 0
+        self._handshake_by = self._beat_at = self._dead_at = math.inf
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` is to be called, if nothing happens before; infinity while there is no socket."""
+        return min(self._handshake_by, self._beat_at, self._dead_at)
+
+    def opened(self, token: str, now: float) -> None:
+        """A socket is open; `token` is valid now. Nothing is to be sent before the platform's Hello."""
+        if self.phase is not Phase.OFFLINE:
+            raise RuntimeError(f"a socket was opened while the session was {self.phase.value}")
+        self.phase = Phase.HELLO
+        self._token = token
+        self._unanswered = self._events = 0
+        self._interval = _DEFAULT_INTERVAL_SECONDS
+        self._handshake_by, self._beat_at, self._dead_at = now + self._timings.handshake, math.inf, math.inf
+
+    def received(self, text: str | bytes, now: float) -> Sequence[Action]:
+        """A frame came in. Whatever it holds, the session goes on."""
+        if self.phase in {Phase.OFFLINE, Phase.STOPPED}:
+            return ()
+        try:
+            frame = json.loads(text)
+        except (ValueError, RecursionError):
+            return self._complain("not JSON", "a frame that is not JSON")
+        if not isinstance(frame, dict):
+            return self._complain("no object", f"a frame that is a JSON {type(frame).__name__}, not an object")
+        op = as_int(frame.get("op"), -1)
+        if op == Opcode.DISPATCH:
+            return self._dispatched(frame, now)
+        return self._controlled(op, frame, now)
+
+    def closed(self, code: int | None, now: float) -> Sequence[Action]:
+        """The socket is gone: by a close frame with this code (1005 if it had none), or `None` for a mere cut."""
+        if self.phase in {Phase.OFFLINE, Phase.STOPPED}:
+            return ()
+        known = look_up(1006 if code is None else code)
+        reason = f"{known.reason_en} ({known.reason_zh}, close code {known.number})"
+        before = self.phase
+        self._lost(now, refused=code not in {None, 1006})
+        match known.action:
+            case CloseAction.STOP:
+                return self._stop(GatewayError(f"the gateway ended for good: {reason}", close_code=code))
+            case CloseAction.FEWER_INTENTS:
+                return self._drop_intents(reason, code, now)
+            case CloseAction.REFRESH_TOKEN:
+                return self._token_refused(reason, now)
+            case CloseAction.IDENTIFY:
+                self._forget()
+            case CloseAction.WAIT_THEN_RESUME:
+                return self._reconnect(now, reason, pause=self._timings.too_fast)
+            case CloseAction.RESUME:
+                pass
+        if before is not Phase.LIVE:
+            reason = f"{reason} while {_WAITED_FOR[before]} was awaited"
+        return self._reconnect(now, reason)
+
+    def unreachable(self, reason: str, now: float, *, fresh_token: bool = False) -> Sequence[Action]:
+        """No socket could be opened, for a reason that may pass."""
+        if self.phase is Phase.STOPPED:
+            return ()
+        return self._reconnect(now, reason, fresh_token=fresh_token)
+
+    def tick(self, now: float, *, blocked: bool = False) -> Sequence[Action]:
+        """Time has passed.
+
+        Args:
+            now: The clock.
+            blocked: Whether frames lie unread because the bot has too much to do. Their sender is not to blame for
+                answers that are among them, so that heartbeats go out and nothing is judged.
+        """
+        if self.phase in {Phase.OFFLINE, Phase.STOPPED}:
+            return ()
+        if blocked:
+            if self._handshake_by <= now:
+                self._handshake_by = now + self._timings.handshake
+            if self._dead_at <= now:
+                self._dead_at = now + min(self._interval, _ACK_GRACE_SECONDS)
+        elif now >= self._handshake_by:
+            missing = _WAITED_FOR[self.phase]
+            self._lost(now, refused=False)
+            return self._reconnect(now, f"no {missing} within {self._timings.handshake:g} s")
+        elif now >= self._dead_at:
+            self._lost(now, refused=False)
+            return self._reconnect(now, f"{self._unanswered} heartbeats without an answer: the connection is dead")
+        if now < self._beat_at:
+            return ()
+        self._beat_at = now + self._interval
+        if not blocked:
+            self._unanswered += 1
+            if self._unanswered >= _UNANSWERED_LIMIT and self._dead_at == math.inf:
+                self._dead_at = now + min(self._interval, _ACK_GRACE_SECONDS)
+        return (self._heartbeat(),)
+
+    def _controlled(self, op: int, frame: dict[str, Any], now: float) -> Sequence[Action]:
+        match op:
+            case Opcode.HEARTBEAT_ACK:
+                self._unanswered, self._dead_at = 0, math.inf
+                return ()
+            case Opcode.HEARTBEAT:
+                return (self._heartbeat(),)
+            case Opcode.HELLO:
+                return self._greeted(frame.get("d"), now)
+            case Opcode.RECONNECT:
+                self._lost(now, refused=False)
+                return self._reconnect(now, "the platform asks for a new connection (op 7)")
+            case Opcode.INVALID_SESSION:
+                return self._invalidated(frame.get("d"), now)
+            case _:
+                return self._complain(f"op {op}", f"a frame with an unknown op: {str(frame.get('op'))[:40]}")
+
+    def _dispatched(self, frame: dict[str, Any], now: float) -> Sequence[Action]:
+        number, event = frame.get("s"), frame.get("t")
+        seq = as_int(number, -1)
+        if seq >= 0 and self.session_id is not None and (self.seq is None or seq > self.seq):
+            self.seq = seq
+        if not isinstance(event, str) or not event:
+            return self._complain("no type", "an event without a type")
+        identity = frame.get("id")
+        dispatch = Dispatch(
+            identity if isinstance(identity, str) else "", event, frame.get("d"), seq if seq >= 0 else None
+        )
+        if self.phase is Phase.LIVE:
+            self._events += 1
+            return (Deliver(dispatch),)
+        return self._shaken(dispatch, now)
+
+    def _shaken(self, dispatch: Dispatch, now: float) -> Sequence[Action]:
+        """Take an event that comes before the handshake is over: READY, RESUMED, or one of those in between."""
+        identifying, resuming = self.phase is Phase.IDENTIFYING, self.phase is Phase.RESUMING
+        if dispatch.type == "READY" and (identifying or resuming):
+            self._forget()
+            data = dispatch.data if isinstance(dispatch.data, dict) else {}
+            session_id = data.get("session_id")
+            if isinstance(session_id, str) and session_id:
+                self.session_id, self.seq = session_id, dispatch.seq
+            else:
+                self._complain("no session id", "a READY without a session id: the next connection starts anew")
+            return self._now_live(dispatch, now, resumed=False)
+        if dispatch.type == "RESUMED" and resuming:
+            self._failed_resumes = 0
+            return self._now_live(dispatch, now, resumed=True)
+        if resuming:  # the gap is being replayed, which may take longer than a handshake
+            self._handshake_by = now + self._timings.handshake
+        return (Deliver(dispatch),)
+
+    def _now_live(self, dispatch: Dispatch, now: float, *, resumed: bool) -> Sequence[Action]:
+        self.phase = Phase.LIVE
+        self._attempts = self._token_refusals = 0
+        self._handshake_by = math.inf
+        self._live_since = now
+        return (Online(resumed, dispatch), Deliver(dispatch))
+
+    def _greeted(self, data: Any, now: float) -> Sequence[Action]:
+        milliseconds = as_int(data.get("heartbeat_interval"), 0) if isinstance(data, dict) else 0
+        if milliseconds <= 0:
+            self._complain("no interval", f"a Hello without an interval; using {_DEFAULT_INTERVAL_SECONDS:g} s")
+        least, most = _INTERVAL_LIMITS_SECONDS
+        self._interval = min(most, max(least, milliseconds / 1000)) if milliseconds > 0 else _DEFAULT_INTERVAL_SECONDS
+        self._beat_at = now + self._interval
+        if self.phase is not Phase.HELLO:
+            return ()
+        self._handshake_by = now + self._timings.handshake
+        token = f"QQBot {self._token}"
+        if self.session_id is not None:
+            self.phase = Phase.RESUMING
+            return (_send(Opcode.RESUME, {"token": token, "session_id": self.session_id, "seq": self.seq or 0}),)
+        self.phase = Phase.IDENTIFYING
+        self._identified_at = now
+        identify = {"token": token, "intents": self.intents, "shard": list(self.shard), "properties": _PROPERTIES}
+        return (_send(Opcode.IDENTIFY, identify),)
+
+    def _invalidated(self, data: Any, now: float) -> Sequence[Action]:
+        # What `d` means is not documented: only a plain true is taken for "may be resumed".
+        resumable = data is True
+        identifying = self.phase is Phase.IDENTIFYING
+        self._lost(now, refused=False)
+        if not resumable:
+            self._forget()
+        what = "the platform refuses the identify" if identifying else "the session is not valid any more"
+        pause = 0 if self.session_id is not None else self._timings.invalid_session
+        return self._reconnect(now, f"{what} (op 9, {json.dumps(data)[:40]})", pause=pause, fresh_token=identifying)
+
+    def _token_refused(self, reason: str, now: float) -> Sequence[Action]:
+        self._forget()
+        self._token_refusals += 1
+        if self._token_refusals < _TOKEN_REFUSALS:
+            return self._reconnect(now, reason, fresh_token=True)
+        text = f"the gateway refused {_TOKEN_REFUSALS} access tokens in a row: {reason}"
+        return self._stop(AuthenticationError(f"{text}; check appid and client_secret, and whether the bot is banned"))
+
+    def _drop_intents(self, reason: str, code: int | None, now: float) -> Sequence[Action]:
+        optional = self.intents & ~_REQUIRED
+        for bits in (_DROP_FIRST, ~Intents.INTERACTION, Intents.INTERACTION):
+            dropped = optional & bits
+            if dropped and dropped != self.intents:
+                self.intents &= ~dropped
+                self._forget()
+                names = intent_names(dropped)
+                return self._reconnect(now, f"{reason}: going on without {names}; apply for it in the console")
+        text = f"the gateway ended for good: {reason}, even with {intent_names(self.intents)} alone"
+        return self._stop(GatewayError(f"{text}; check the bot's rights in the console", close_code=code))
+
+    def _lost(self, now: float, *, refused: bool) -> None:
+        """Take stock of a socket that has ended, `refused` if by the platform's close frame; the session may go too."""
+        if self.phase is Phase.LIVE:
+            quick = now - self._live_since < _QUICK_SECONDS and not self._events
+            self._quick_ends = self._quick_ends + 1 if quick else 0
+        elif self.phase is Phase.RESUMING:
+            self._failed_resumes += 1
+        else:
+            return
+        self._ends.append(now)
+        while self._ends[0] <= now - self._timings.window:
+            self._ends.popleft()
+        resume_refused = refused and self.phase is Phase.RESUMING
+        if resume_refused or self._failed_resumes >= _FAILED_RESUMES or len(self._ends) >= _DISCONNECTS:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Give the session up: the next connection identifies."""
+        self.session_id = self.seq = None
+        self._failed_resumes = 0
+        self._ends.clear()
+
+    def _reconnect(self, now: float, reason: str, *, pause: float = 0, fresh_token: bool = False) -> tuple[Reconnect]:
+        backoff = self._timings.backoff
+        worn_out = self._quick_ends >= _QUICK_ENDS
+        step = backoff[-1] if worn_out else backoff[min(self._attempts, len(backoff) - 1)]
+        self._attempts += 1
+        delay = max(pause, step * (0.75 + 0.25 * self._jitter()))
+        resume = self.session_id is not None
+        if not resume:
+            delay = max(delay, self._identified_at + self._timings.identify_gap - now)
+        self._offline(Phase.OFFLINE)
+        return (Reconnect(delay, reason, resume, fresh_token),)
+
+    def _stop(self, error: BotError) -> tuple[Stop]:
+        self._offline(Phase.STOPPED)
+        return (Stop(error),)
+
+    def _offline(self, phase: Phase) -> None:
+        self.phase = phase
+        self._token = ""
+        self._handshake_by = self._beat_at = self._dead_at = math.inf
+
+    def _heartbeat(self) -> Send:
+        return _send(Opcode.HEARTBEAT, self.seq)
+
+    def _complain(self, kind: str, text: str) -> tuple[()]:
+        """Say it, once a kind."""
+        if kind not in self._odd and len(self._odd) < _ODD_LIMIT:
+            self._odd.add(kind)
+            logger.warning("the gateway sent %s; ignored, and not said again", text)
+        return ()
+
+
+_WAITED_FOR: Final = {
+    Phase.HELLO: "Hello",
+    Phase.IDENTIFYING: "READY",
+    Phase.RESUMING: "RESUMED",
+    Phase.LIVE: "an event",
+}
+
+
+def intent_names(bits: int) -> str:
+    """Return the names of intents, for a person."""
+    names = {value: name for name, value in vars(Intents).items() if name.isupper()}
+    return ", ".join(names.get(1 << bit, f"intent 1<<{bit}") for bit in range(bits.bit_length()) if bits >> bit & 1)
+
+
+def _send(op: Opcode, data: Any) -> Send:
+    return Send(op, json.dumps({"op": int(op), "d": data}, separators=(",", ":")))
