@@ -1,0 +1,149 @@
+"""Which processes share a folder: each has a box of its own in it, and a lock that says it is alive.
+
+::
+
+    resource/                   of the user, who may keep files of his own here
+        .qqmedia/
+            start.lock          held for the milliseconds in which somebody joins
+            <id>.lock           held as long as the owner of the box lives
+            <id>.json           what it serves: port, host, TLS
+            <id>/               its objects
+
+A box whose lock can be taken belongs to nobody any more and is removed. Nothing else is ever removed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from qqmedia_drivers.local._locks import FileLock, exclusively
+
+__all__ = ("Box", "ServerOptions", "boxes_of", "joining", "living", "sweep")
+
+_HOME: Final = ".qqmedia"
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """What must be the same for everybody who shares a port; paths are resolved.
+
+    Attributes:
+        port: Port to listen on; 0 is any free one.
+        host: Address to listen on.
+        resource_path: The folder.
+        ssl_certfile: Certificate chain, or `None` for plain HTTP.
+        ssl_keyfile: Its key, if that is not in `ssl_certfile`.
+    """
+
+    port: int
+    host: str
+    resource_path: str
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+
+    def differences(self, other: ServerOptions) -> str:
+        """Say in which options the two differ, ours first; empty when they agree."""
+        mine, theirs = asdict(self), asdict(other)
+        return ", ".join(f"{key}={mine[key]!r} here, {theirs[key]!r} there" for key in mine if mine[key] != theirs[key])
+
+
+class Box:
+    """The place of one server in a folder, from `claim` to `close`."""
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def claim(cls, options: ServerOptions) -> Self:
+        """Make a new box in the folder of `options`, held by this process; call it within `joining`."""
+        home = _home(options.resource_path)
+        path = home / uuid.uuid4().hex
+        lock = FileLock(path.with_suffix(".lock"))
+        if not lock.acquire(create=True):
+            return cls.claim(options)  # somebody took the new lock for a dead one's, in the blink before it was held
+        try:
+            path.mkdir()
+            path.with_suffix(".json").write_text(json.dumps(asdict(options)), "utf-8")
+        except OSError:
+            cls(path, lock).close()
+            raise
+        return cls(path, lock)
+
+    def close(self) -> None:
+        """Remove the box with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.with_suffix(".json").unlink(missing_ok=True)
+        self._lock.release()
+        with suppress(OSError):  # somebody else is still in there
+            self.path.parent.rmdir()
+
+
+def joining(resource_path: str) -> AbstractContextManager[None]:
+    """Keep others from starting on this folder during the block."""
+    return exclusively(_home(resource_path) / "start.lock")
+
+
+def living(resource_path: str) -> list[ServerOptions]:
+    """Return what living servers (of this process too) serve from this folder."""
+    return [options for box in boxes_of(resource_path) if _is_alive(box) and (options := _read_options(box))]
+
+
+def boxes_of(resource_path: str) -> list[Path]:
+    """Return the boxes in this folder, of the living and of the dead."""
+    try:
+        return [path for path in _home(resource_path).iterdir() if _ID.fullmatch(path.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def sweep(resource_path: str) -> None:
+    """Remove what dead processes left in this folder."""
+    for path in boxes_of(resource_path):
+        lock = FileLock(path.with_suffix(".lock"))
+        if lock.acquire(create=True):
+            Box(path, lock).close()
+    for path in _orphans(resource_path):
+        path.unlink(missing_ok=True)
+
+
+def _home(resource_path: str) -> Path:
+    return Path(resource_path) / _HOME
+
+
+def _is_alive(box: Path) -> bool:
+    lock = FileLock(box.with_suffix(".lock"))
+    try:
+        if not lock.acquire(create=False):
+            return True
+    except FileNotFoundError:
+        return False
+    lock.release()
+    return False
+
+
+def _orphans(resource_path: str) -> Iterator[Path]:
+    """Find locks and notes whose box is gone: their owner died while it made or removed it."""
+    for path in _home(resource_path).iterdir():
+        if path.suffix in (".lock", ".json") and _ID.fullmatch(path.stem) and not path.with_suffix("").exists():
+            lock = FileLock(path.with_suffix(".lock"))
+            if lock.acquire(create=True):
+                lock.release()
+                yield path
+
+
+def _read_options(box: Path) -> ServerOptions | None:
+    try:
+        raw: Any = json.loads(box.with_suffix(".json").read_text("utf-8"))
+        return ServerOptions(**raw)
+    except (OSError, ValueError, TypeError):  # being made or removed at this moment, or of another version
+        return None

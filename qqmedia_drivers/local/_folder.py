@@ -1,0 +1,257 @@
+"""The objects of one server on disk: written whole, found by name, gone when nobody claims them any more."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from qqmedia import StorageError, StorageNotFoundError, StoragePermissionError, StorageQuotaError, Upload
+from qqmedia_drivers.local._box import Box, ServerOptions, boxes_of, joining
+
+__all__ = ("Folder", "Found", "StoredObject", "WriteStopped", "disk_errors")
+
+_CHUNK_BYTES: Final = 1 << 20
+# For how long closing waits for writes that are under way: they look at their stop flag once a chunk.
+_CLOSE_SECONDS: Final = 2.0
+_FULL: Final = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})  # Windows has no quota
+
+
+class WriteStopped(Exception):  # noqa: N818 - not an error: whoever waited was cancelled
+    """The write was given up; nothing of it is left."""
+
+
+@dataclass(slots=True)
+class _Claim:
+    expires_at: float
+    clock: Callable[[], float]
+
+
+@dataclass(slots=True)
+class StoredObject:
+    """An object that this process put.
+
+    Attributes:
+        path: Where its bytes are.
+        size: In bytes.
+        content_type: As the upload had it.
+    """
+
+    path: Path
+    size: int
+    content_type: str
+    claims: dict[object, _Claim] = field(default_factory=dict)
+
+    def seconds_left(self) -> float:
+        """Return for how long the longest claim on it lasts; not more than 0 when all are over."""
+        return max((claim.expires_at - claim.clock() for claim in list(self.claims.values())), default=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file that another process put."""
+
+    path: Path
+    size: int
+    seconds_left: float
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Translate what the disk says into a `StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in _FULL:
+            raise StorageQuotaError(
+                f"{what}: the disk is full ({reason}); free some space or set another resource_path"
+            ) from error
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise StoragePermissionError(
+                f"{what}: {reason}; let this user write there or set another resource_path"
+            ) from error
+        if isinstance(error, FileNotFoundError):
+            raise StorageNotFoundError(f"{what}: {reason}; was the folder removed?") from error
+        raise StorageError(f"{what}: {reason}") from error
+
+
+class Folder:
+    """The objects of one server. Reading `objects` is free; methods touch the disk: call them in a thread."""
+
+    def __init__(self, options: ServerOptions, box: Box) -> None:
+        self.objects: dict[str, StoredObject] = {}
+        self._options = options
+        self._box = box
+        # Held for a rename, a change of times or an unlink, never while bytes are written.
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._writing = 0
+        self._serial = 0
+        self._closing = False
+        self._undeleted: set[Path] = set()
+
+    def put(self, owner: object, name: str, upload: Upload, clock: Callable[[], float], stop: threading.Event) -> None:
+        """Store the upload under `name` for its `ttl` and claim it for `owner`; bytes that are there are kept.
+
+        Raises:
+            StorageError: The disk refused.
+            MediaSourceError: The upload cannot be read any more.
+            WriteStopped: `stop` was set, or the folder is being closed.
+        """
+        claim = _Claim(clock() + upload.ttl.total_seconds(), clock)
+        if self._extend(owner, name, claim):
+            return
+        temporary = self._begin()
+        try:
+            self._write(temporary, upload, stop)
+            with self._lock, disk_errors(f"{name} cannot be stored in {self._options.resource_path}"):
+                self._check(stop)
+                stored = self.objects.get(name) or StoredObject(self._box.path / name, upload.size, upload.content_type)
+                _set_expiry(temporary, max(claim.expires_at, *(c.expires_at for c in stored.claims.values()), 0.0))
+                _replace(temporary, stored.path)
+                stored.claims[owner] = claim
+                self.objects[name] = stored
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            self._end()
+
+    def release(self, owner: object, name: str) -> None:
+        """Give up the owner's claim on `name`; the last one to do so takes the object down."""
+        with self._lock:
+            self._release(owner, name)
+            self._retry_undeleted()
+
+    def release_all(self, owner: object) -> None:
+        """Give up every claim of `owner`."""
+        with self._lock:
+            for name in [name for name, stored in self.objects.items() if owner in stored.claims]:
+                self._release(owner, name)
+
+    def find_elsewhere(self, name: str) -> Found | None:
+        """Look for an object that another process put into this folder."""
+        for box in boxes_of(self._options.resource_path):
+            if box == self._box.path:
+                continue
+            try:
+                status = (box / name).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            if (left := status.st_mtime - time.time()) > 0:
+                return Found(path=box / name, size=status.st_size, seconds_left=left)
+        return None
+
+    def close(self) -> None:
+        """Remove what this process put, when the writes that are under way have stopped."""
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        with self._idle:
+            self._closing = True
+            self.objects.clear()
+            while self._writing and (left := deadline - time.monotonic()) > 0:
+                self._idle.wait(left)
+        self._box.close()
+
+    def _extend(self, owner: object, name: str, claim: _Claim) -> bool:
+        with self._lock:
+            stored = self.objects.get(name)
+            if stored is None:
+                return False
+            try:
+                latest = max(claim.expires_at, *(other.expires_at for other in stored.claims.values()), 0.0)
+                _set_expiry(stored.path, latest)
+            except OSError:  # somebody removed the file: it is written anew
+                return False
+            stored.claims[owner] = claim
+            return True
+
+    def _begin(self) -> Path:
+        with self._lock, disk_errors(f"{self._options.resource_path} cannot be written to"):
+            if self._closing:
+                raise WriteStopped
+            if not self._box.path.is_dir():  # somebody emptied the folder while we serve it
+                with joining(self._options.resource_path):
+                    self._box = Box.claim(self._options)
+                self.objects.clear()
+            self._serial += 1
+            self._writing += 1
+            return self._box.path / f"{self._serial}.part"
+
+    def _end(self) -> None:
+        with self._idle:
+            self._writing -= 1
+            self._idle.notify_all()
+
+    def _write(self, temporary: Path, upload: Upload, stop: threading.Event) -> None:
+        what = f"{upload.filename} cannot be stored in {self._options.resource_path}"
+        with upload.open() as source, _written(temporary, what) as target:
+            while chunk := source.read(_CHUNK_BYTES):
+                self._check(stop)
+                with disk_errors(what):
+                    target.write(chunk)
+
+    def _check(self, stop: threading.Event) -> None:
+        if self._closing or stop.is_set():
+            raise WriteStopped
+
+    def _release(self, owner: object, name: str) -> None:
+        stored = self.objects.get(name)
+        if stored is None:
+            return
+        stored.claims.pop(owner, None)
+        if not stored.claims:
+            del self.objects[name]
+            self._unlink(stored.path)
+
+    def _unlink(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:  # Windows, in the middle of a download
+            self._undeleted.add(path)
+            with suppress(OSError):
+                _set_expiry(path, 0)  # so that no other process serves it meanwhile
+
+    def _retry_undeleted(self) -> None:
+        for path in list(self._undeleted):
+            if path.name not in self.objects:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+                    self._undeleted.discard(path)
+
+
+@contextmanager
+def _written(path: Path, what: str) -> Iterator[BinaryIO]:
+    """Open a new file; what the disk says at opening and at closing (buffers!) is translated."""
+    with disk_errors(what):
+        file = path.open("xb")
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError):
+            file.close()
+        raise
+    with disk_errors(what):
+        file.close()
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    try:
+        temporary.replace(path)
+    except PermissionError:
+        # Windows, while the same object is being downloaded: same name, same bytes.
+        if not path.exists() or path.stat().st_size != temporary.stat().st_size:
+            raise
+        path.touch()
+        _set_expiry(path, temporary.stat().st_mtime)
+
+
+def _set_expiry(path: Path, expires_at: float) -> None:
+    """Write down when the object expires, for the other processes: as its modification time."""
+    nanoseconds = int(expires_at * 1e9)
+    os.utime(path, ns=(nanoseconds, nanoseconds))

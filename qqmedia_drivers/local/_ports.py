@@ -1,0 +1,175 @@
+"""Gets the port: alone, together with another process of ours, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import socket
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from qqmedia import ConfigurationError, StorageError, StorageUnavailableError
+from qqmedia_drivers.local._box import Box, ServerOptions, joining, living, sweep
+from qqmedia_drivers.local._folder import disk_errors
+from qqmedia_drivers.local._locks import exclusively
+
+__all__ = ("PortTakenError", "ServedElsewhereError", "bind_shared", "join", "outgoing_address")
+
+# EACCES: Windows keeps ranges of ports to itself, and answers so.
+_TAKEN: Final = frozenset({errno.EADDRINUSE, errno.EACCES} if sys.platform == "win32" else {errno.EADDRINUSE})
+# Addresses for documentation (RFC 5737, RFC 3849): a UDP socket that is "connected" to one sends nothing.
+_ANYWHERE: Final = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+
+
+class PortTakenError(StorageUnavailableError):
+    """Another program has the port."""
+
+
+class ServedElsewhereError(ConfigurationError):
+    """Another process serves this port with other options."""
+
+
+def join(options: ServerOptions, state_dir: Path) -> tuple[Box, socket.socket | None, ServerOptions]:
+    """Take a box in the folder and the port, and clear what dead processes left.
+
+    The socket is `None` where another process serves the same folder on this port and the system cannot share it. The
+    options come back with the port that was got.
+
+    Raises:
+        PortTakenError: Another program has the port.
+        ServedElsewhereError: A process of ours has it, with other options.
+        ConfigurationError: `host` is no address of this machine.
+        StorageError: The folder cannot be used.
+    """
+    folder = options.resource_path
+    with ExitStack() as stack:
+        stack.enter_context(disk_errors(f"resource_path {folder} cannot be used"))
+        if options.port:
+            stack.enter_context(exclusively(state_dir / "local" / f"{options.port}.lock"))
+        stack.enter_context(joining(folder))
+        siblings = _siblings(options, state_dir)
+        sweep(folder)
+        listener = _bind(options, shared_with=siblings)
+        try:
+            if listener is not None:
+                options = replace(options, port=listener.getsockname()[1])
+            box = Box.claim(options)
+        except BaseException:
+            if listener is not None:
+                listener.close()
+            raise
+    return box, listener, options
+
+
+def bind_shared(options: ServerOptions) -> socket.socket | None:
+    """Return a socket on the port beside those of other processes of ours, or `None` if the system cannot share."""
+    try:
+        return _socket(options, share=True)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return None
+        raise
+
+
+def outgoing_address(host: str) -> str:
+    """Return the address under which `host` can be reached: itself, or for a wildcard that of the default route."""
+    if host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return host
+    for family, anywhere in _ANYWHERE if host == "::" else _ANYWHERE[:1]:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((anywhere, 9))
+                return str(probe.getsockname()[0])
+            except OSError:  # no route
+                continue
+    return "127.0.0.1"
+
+
+def _siblings(options: ServerOptions, state_dir: Path) -> list[ServerOptions]:
+    """Return the living servers of ours on this port; refuse one with other options."""
+    if not options.port:
+        return []
+    note = state_dir / "local" / f"{options.port}.json"
+    siblings = []
+    for folder in sorted({*_read(note), options.resource_path}):
+        for other in living(folder):
+            if other.port != options.port:
+                continue
+            if differences := options.differences(other):
+                raise ServedElsewhereError(
+                    f"port {options.port} is served by another process with other options: {differences}; "
+                    "give both the same options, or another port"
+                )
+            siblings.append(other)
+    known = {folder for folder in _read(note) if living(folder)} | {options.resource_path}
+    note.write_text(json.dumps(sorted(known)), "utf-8")
+    return siblings
+
+
+def _read(note: Path) -> list[str]:
+    try:
+        return [str(folder) for folder in json.loads(note.read_text("utf-8"))]
+    except (FileNotFoundError, ValueError):
+        return []
+
+
+def _bind(options: ServerOptions, *, shared_with: list[ServerOptions]) -> socket.socket | None:
+    where = f"port {options.port}"
+    try:
+        alone = _socket(options, share=False)
+        if not options.port:
+            return alone
+        # Nobody listens here. The socket that stays is one that others of ours may join.
+        alone.close()
+        return _socket(options, share=True)
+    except socket.gaierror as error:
+        raise ConfigurationError(f"host {options.host!r} is no address: {error.strerror}") from error
+    except OSError as error:
+        if error.errno in _TAKEN:
+            if shared_with:
+                return bind_shared(options)
+            raise PortTakenError(
+                f"{where} is taken by another program; stop that program, or choose another port "
+                "(port=, QQMEDIA_LOCAL_PORT)"
+            ) from error
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise ConfigurationError(f"host {options.host!r} is no address of this machine") from error
+        if error.errno == errno.EACCES:
+            raise ConfigurationError(f"{where} is not allowed to this user; choose one above 1023") from error
+        raise StorageError(f"{where} on {options.host} cannot be listened on: {error.strerror or error}") from error
+
+
+def _socket(options: ServerOptions, *, share: bool) -> socket.socket:
+    """Return a bound, listening socket."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if family == socket.AF_INET6 and options.host == "::":
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if sys.platform == "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share and sys.platform != "win32":
+            _try_to_share(listener)
+        listener.bind(address)
+        listener.listen(socket.SOMAXCONN)
+        listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _try_to_share(listener: socket.socket) -> None:
+    if hasattr(socket, "SO_REUSEPORT"):
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        except OSError as error:
+            if error.errno not in (errno.ENOPROTOOPT, errno.EINVAL):  # a kernel without it
+                raise
