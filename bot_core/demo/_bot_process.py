@@ -15,7 +15,7 @@ from typing import Any, Final, Self, TypeVar
 
 from bot_core.errors import BotError
 
-__all__ = ("BotEndedError", "BotProcess", "example_bot", "free_port")
+__all__ = ("BotFailedError", "BotProcess", "example_bot", "free_port")
 
 T = TypeVar("T")
 
@@ -28,8 +28,8 @@ _NOT_INHERITED: Final = ("QQMEDIA_", "QQ_", "QQBOT_")
 logger = logging.getLogger(__name__)
 
 
-class BotEndedError(BotError):
-    """The bot's process ended while it was needed; the text has the last lines of its log."""
+class BotFailedError(BotError):
+    """The bot's process ended while it was needed, or never connected; the text has the last lines of its log."""
 
 
 class BotProcess:
@@ -70,7 +70,7 @@ class BotProcess:
         """Return what `work` gives.
 
         Raises:
-            BotEndedError: The bot ended before `work` did.
+            BotFailedError: The bot ended before `work` did.
         """
         working = asyncio.create_task(work, name="demo: waiting for the bot")
         ended = asyncio.create_task(self._process.wait(), name="demo: watching the bot")
@@ -82,7 +82,7 @@ class BotProcess:
             for task in (working, ended):
                 task.cancel()
             await asyncio.gather(working, ended, return_exceptions=True)
-        raise BotEndedError(f"the bot ended with exit code {self._process.returncode}; {await self.last_words()}")
+        raise BotFailedError(f"the bot ended with exit code {self._process.returncode}; {await self.last_words()}")
 
     async def last_words(self) -> str:
         """Return the end of the bot's log."""

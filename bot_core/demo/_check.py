@@ -80,7 +80,7 @@ def check(expected: Expected, received: Received, media: DemoMedia) -> str | Non
     if expected.text not in received.text:
         return f"its text is {received.text!r}, where {expected.text!r} was expected"
     if expected.medium is None:
-        return None if received.medium is None else f"it carries a {received.medium.kind}, where only text was expected"
+        return None if received.medium is None else f"it carries a medium ({received.medium.kind}), none was expected"
     if received.medium is None:
         return f"it carries no medium, where {expected.medium} was expected"
     return _check_medium(expected.medium, expected.way, received.medium, media)

@@ -15,12 +15,13 @@ from typing import Final
 
 from rich.console import Console
 
-from bot_core.demo._bot_process import BotEndedError, BotProcess, example_bot, free_port
+from bot_core.demo._bot_process import BotFailedError, BotProcess, example_bot, free_port
 from bot_core.demo._check import Medium, Received, check
 from bot_core.demo._keep import forget, keep
 from bot_core.demo._media import DemoMedia, make_media
 from bot_core.demo._scenes import SCENES, Scene, Step
 from bot_core.demo._show import Outcome, Show
+from bot_core.errors import SandboxError
 from bot_core.openapi.values import FileType
 from bot_core.sandbox import Arrived, Said, Sandbox, SandboxAccount, SandboxOptions
 from qqmedia import MediaError
@@ -103,20 +104,20 @@ class _Performance:
                 for driver, scenes in groupby(SCENES, key=lambda scene: scene.driver):
                     async with self._bot(sandbox, driver) as bot:
                         await self._act(sandbox, bot, tuple(scenes))
-            except BotEndedError as error:
+            except BotFailedError as error:
                 self._show.trouble(str(error))
 
     async def _act(self, sandbox: Sandbox, bot: BotProcess, scenes: Sequence[Scene]) -> None:
         """Play the scenes of one bot, then look whether it said more than it was asked for."""
         asked: list[tuple[Scene, Step, Said]] = []
+        await self._arrival(sandbox, bot, _APPIDS[scenes[0].driver])
         for scene in scenes:
             self._show.scene(SCENES.index(scene) + 1, scene)
             for step in scene.steps:
                 self._show.said(scene, step)
                 asked.append((scene, step, await self._step(sandbox, bot, scene, step)))
         for scene, step, said in asked:
-            count = len(step.answers)
-            for arrived in (await sandbox.replies(said, count + 1, 0))[count:]:
+            for arrived in (await sandbox.replies(said, 0))[len(step.answers) :]:
                 received = await self._receive(arrived, since=said.monotonic)
                 self.surplus.append(Outcome(scene=scene, step=step, received=received, problem="nobody asked for it"))
 
@@ -141,18 +142,29 @@ class _Performance:
         async with BotProcess.open(self._bot_file, folder=self._media.folder, settings=settings, log=log) as bot:
             yield bot
 
+    async def _arrival(self, sandbox: Sandbox, bot: BotProcess, appid: str) -> None:
+        try:
+            await bot.while_alive(sandbox.connected(_CONNECT_SECONDS, appid=appid))
+        except SandboxError as error:
+            raise BotFailedError(f"{error}; {await bot.last_words()}") from error
+
     async def _step(self, sandbox: Sandbox, bot: BotProcess, scene: Scene, step: Step) -> Said:
-        chat = {"private": scene.user} if scene.private else {"group": _GROUP}
-        said = await bot.while_alive(sandbox.say(step.says, appid=_APPIDS[scene.driver], user=scene.user, **chat))
-        if not said.connected:
-            raise BotEndedError(f"the bot did not connect within {_CONNECT_SECONDS:g} s; {await bot.last_words()}")
+        said = await bot.while_alive(
+            sandbox.say(
+                step.says,
+                user=scene.user,
+                group=None if scene.private else _GROUP,
+                private=scene.private,
+                appid=_APPIDS[scene.driver],
+            )
+        )
         for count, expected in enumerate(step.answers, 1):
-            arrived = await bot.while_alive(sandbox.replies(said, count, self._patience))
-            if len(arrived) < count:
-                problem = f"did not arrive within {self._patience:g} s"
+            try:
+                arrived = await bot.while_alive(sandbox.replies(said, count, self._patience))
+            except TimeoutError as error:
                 self._patience = _SHORT_OF_PATIENCE_SECONDS
-                self._show.trouble(f"   {problem}; {await bot.last_words()}")
-                self.outcomes.append(Outcome(scene=scene, step=step, expected=expected, problem=problem))
+                self._show.trouble(f"   {error}; {await bot.last_words()}")
+                self.outcomes.append(Outcome(scene=scene, step=step, expected=expected, problem=str(error)))
                 continue
             received = await self._receive(arrived[count - 1], since=said.monotonic)
             self._show.received(scene, received)

@@ -1,0 +1,122 @@
+"""The comparison finds whatever was changed on the way."""
+
+from __future__ import annotations
+
+import io
+from array import array
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pysilk
+import pytest
+
+from bot_core.demo import Expected
+from bot_core.demo._check import Medium, Received, check
+from bot_core.demo._media import SILK_RATE, DemoMedia, make_media
+from bot_core.demo._sound import Sound
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> DemoMedia:
+    return make_media(tmp_path_factory.mktemp("media"))
+
+
+def silk_of(sound: Sound) -> bytes:
+    output = io.BytesIO()
+    samples = sound.samples.tobytes()
+    pysilk.encode(io.BytesIO(samples + bytes(-len(samples) % 960)), output, sound.rate, 24_000)
+    return output.getvalue()
+
+
+def message(kind: str, content: bytes, *, text: str = "", way: str = "url") -> Received:
+    medium = Medium(kind=kind, way=way, url="http://127.0.0.1/x", content_type="image/png", content=content)
+    return Received(text=text, medium=medium, milliseconds=1)
+
+
+def test_the_same_bytes_are_right(media: DemoMedia) -> None:
+    received = message("image", media.path("cat.png").read_bytes(), text="<@1> Look, a cat! And more")
+
+    assert check(Expected(text="a cat", medium="cat.png", way="url"), received, media) is None
+
+
+def test_one_changed_byte_is_found(media: DemoMedia) -> None:
+    content = bytearray(media.path("cat.png").read_bytes())
+    content[-20] ^= 1
+
+    assert "cat.png arrived with other bytes" in str(
+        check(Expected(medium="cat.png"), message("image", bytes(content)), media)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda right: replace(right, text="Look, a dog!"), "its text is 'Look, a dog!'"),
+        (lambda right: replace(right, medium=None), "carries no medium, where cat.png was expected"),
+        (lambda right: replace(right, medium=replace(right.medium, kind="file")), "arrived as file, not as image"),
+        (lambda right: replace(right, medium=replace(right.medium, way="bytes")), "travelled by bytes, where url"),
+        (lambda right: replace(right, medium=replace(right.medium, content=b"")), "arrived with other bytes: 0 bytes"),
+    ],
+)
+def test_what_differs_is_named(media: DemoMedia, change: Callable[[Received], Received], problem: str) -> None:
+    right = message("image", media.path("cat.png").read_bytes(), text="Look, a cat!")
+    expected = Expected(text="a cat", medium="cat.png", way="url")
+    assert check(expected, right, media) is None
+
+    assert problem in str(check(expected, change(right), media))
+
+
+def test_a_picture_where_only_text_was_expected_is_found(media: DemoMedia) -> None:
+    assert check(Expected(text="hi"), message("image", b"x", text="hi"), media) == (
+        "it carries a medium (image), none was expected"
+    )
+
+
+@pytest.mark.parametrize("name", ["song.mp3", "speech.wav"])
+def test_a_voice_may_lose_what_silk_loses(media: DemoMedia, name: str) -> None:
+    assert check(Expected(medium=name), message("voice", silk_of(media.sounds[name])), media) is None
+
+
+def half_as_loud(sound: Sound) -> Sound:
+    return Sound(sound.rate, array("h", (sample // 2 for sample in sound.samples)))
+
+
+def cut(sound: Sound) -> Sound:
+    return Sound(sound.rate, sound.samples[: -sound.rate // 2])
+
+
+def backwards(sound: Sound) -> Sound:
+    return Sound(sound.rate, sound.samples[::-1])
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (half_as_loud, "of the loudness of its source"),
+        (cut, "song.mp3 plays for 3.10 s, its source for 3.60 s"),
+        (backwards, "does not sound like its source"),
+    ],
+)
+def test_a_changed_voice_is_found(media: DemoMedia, change: Callable[[Sound], Sound], problem: str) -> None:
+    silk = silk_of(change(media.sounds["song.mp3"]))
+
+    assert problem in str(check(Expected(medium="song.mp3"), message("voice", silk), media))
+
+
+def test_a_voice_that_is_not_silk_is_found(media: DemoMedia) -> None:
+    received = message("voice", media.path("song.mp3").read_bytes())
+
+    assert "something that QQ cannot play: not a silk file" in str(check(Expected(medium="song.mp3"), received, media))
+
+
+def test_sounds_are_compared_at_the_rate_of_silk(media: DemoMedia) -> None:
+    assert {sound.rate for sound in media.sounds.values()} == {SILK_RATE}
+
+
+def test_the_example_in_the_checkout_is_the_one_that_is_installed() -> None:
+    checkout = Path(__file__).parents[3]
+
+    assert (checkout / "examples" / "demo_bot.py").read_bytes() == (
+        checkout / "bot_core" / "demo" / "bot.py"
+    ).read_bytes()

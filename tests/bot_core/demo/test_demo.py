@@ -1,0 +1,104 @@
+"""`qqbot demo`, as people run it: a real process, a real bot, real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bot_core.demo import SCENES, run_demo
+from bot_core.demo._bot_process import example_bot
+
+MESSAGES = sum(len(step.answers) for scene in SCENES for step in scene.steps)
+DEMO = (sys.executable, "-c", "from bot_core.cli import main; main()", "demo", "--output", "out")
+
+
+def environment(temporary: Path) -> dict[str, str]:
+    temporary.mkdir()
+    return {**os.environ, "PYTHONIOENCODING": "utf-8", **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))}
+
+
+def test_everything_arrives(tmp_path: Path) -> None:
+    settings = environment(tmp_path / "tmp") | {"QQMEDIA_DRIVER": "nonsense", "QQ_API_BASE": "http://127.0.0.1:9"}
+
+    done = subprocess.run(DEMO, cwd=tmp_path, env=settings, capture_output=True, timeout=50, check=False)
+
+    said = done.stdout.decode()
+    assert done.returncode == 0, said + done.stderr.decode()
+    assert f"all {MESSAGES} messages arrived as they were sent" in said
+    assert said.count("  as sent\n") == MESSAGES
+    assert not done.stderr
+    assert "\x1b" not in said
+    assert not set(said) & set("─│┌┐└┘├┤━┃╭╮╰╯"), "a log is no place for boxes"
+    for way in ("fetched from http://127.0.0.1:", "uploaded as bytes", "the platform had it already"):
+        assert way in said
+    assert not list((tmp_path / "tmp").iterdir())
+    arrived, sent = tmp_path / "out" / "arrived", tmp_path / "out" / "sent"
+    assert (arrived / "02-cat.png").read_bytes() == (sent / "cat.png").read_bytes()
+    assert (arrived / "06-film.mp4").read_bytes() == (sent / "film.mp4").read_bytes()
+    with wave.open(str(arrived / "04-song.wav")) as voice:
+        assert voice.getnframes() / voice.getframerate() == pytest.approx(3.6, abs=0.1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals and process groups")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.asyncio
+async def test_a_signal_ends_it_and_leaves_nothing(tmp_path: Path, number: int, code: int) -> None:
+    settings = await asyncio.to_thread(environment, tmp_path / "tmp")
+    demo = await asyncio.create_subprocess_exec(
+        *DEMO,
+        cwd=tmp_path,
+        env=settings,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,  # its processes are then one group, and can be counted
+    )
+    assert demo.stdout is not None
+    async with asyncio.timeout(30):
+        while b"bot: " not in await demo.stdout.readline():
+            assert not demo.stdout.at_eof()
+        demo.send_signal(number)
+        _, errors = await demo.communicate()
+
+    assert demo.returncode == code
+    assert b"Traceback" not in errors
+    with pytest.raises(ProcessLookupError):
+        os.killpg(demo.pid, 0)
+    assert not await asyncio.to_thread(os.listdir, tmp_path / "tmp")
+
+
+def shown(bot: str, folder: Path) -> tuple[int, str]:
+    file = folder / "other_bot.py"
+    file.write_text(bot, encoding="utf-8")
+    output = io.StringIO()
+    return run_demo(folder / "out", bot_file=file, console=Console(file=output)), output.getvalue()
+
+
+def test_a_wrong_picture_is_found_and_named(tmp_path: Path) -> None:
+    bot = example_bot().read_text(encoding="utf-8")
+    assert bot.count('.image("cat.png")') == 1
+
+    code, said = shown(bot.replace('.image("cat.png")', '.image("night.png")'), tmp_path)
+
+    assert code == 1
+    wrong = [line for line in said.splitlines() if "cat.png arrived with other bytes" in line]
+    pictures_of_cats = [s for s in SCENES for t in s.steps for e in t.answers if e.medium == "cat.png"]
+    assert [line.split("  ")[0] for line in wrong] == [scene.title for scene in pictures_of_cats]
+    assert said.count("  as sent\n") == MESSAGES - len(wrong)
+    assert f"{len(wrong)} of {MESSAGES} messages did not arrive as they were sent" in said
+
+
+def test_a_bot_that_dies_is_reported_with_its_last_words(tmp_path: Path) -> None:
+    code, said = shown("print('warming up')\nraise SystemExit('no luck today')\n", tmp_path)
+
+    assert code == 1
+    assert "the bot ended with exit code 1; the end of its log:\n  | warming up\n  | no luck today" in said
+    assert said.count("not played: the bot had ended") == MESSAGES
