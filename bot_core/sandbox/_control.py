@@ -1,0 +1,221 @@
+"""The control API under ``/sandbox``: speak to the bot, see what arrived, make things go wrong. Loopback only."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from bot_core.errors import SandboxError
+from bot_core.sandbox._answers import RefusedCallError, encode, parse_object
+from bot_core.sandbox._faults import Fault, FaultMode
+from bot_core.sandbox._formats import sniff
+from bot_core.sandbox._values import Arrived, Refused, Said
+
+if TYPE_CHECKING:
+    from bot_core.sandbox._sandbox import Sandbox
+
+__all__ = ("Control",)
+
+_MOST_BODY_BYTES: Final = 1024 * 1024
+_MOST_WAIT_SECONDS: Final = 600
+_REFUSED_SHOWN: Final = 20
+_CONFLICT: Final = 409
+
+_SAY_FIELDS: Final = frozenset(
+    {"user", "group", "private", "at", "attachments", "full", "event_name", "appid", "shard", "role"}
+)
+
+
+class Control:
+    """Answers requests to the control API."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._calls: dict[tuple[str, str], Callable[[web.BaseRequest], Awaitable[object]]] = {
+            ("GET", "/sandbox/state"): self._state,
+            ("GET", "/sandbox/arrived"): self._arrived,
+            ("POST", "/sandbox/say"): self._say,
+            ("POST", "/sandbox/emit"): self._emit,
+            ("POST", "/sandbox/connections"): self._connections,
+            ("POST", "/sandbox/tokens/revoke"): self._revoke,
+            ("POST", "/sandbox/faults"): self._add_fault,
+            ("DELETE", "/sandbox/faults"): self._clear_faults,
+        }
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        path = request.raw_path.partition("?")[0]
+        try:
+            if request.method == "GET" and path.startswith("/sandbox/media/"):
+                return await self._media(path.rpartition("/")[2])
+            self._check_caller(request)
+            return _answer(200, await self._find(request.method, path)(request))
+        except RefusedCallError as error:
+            return _answer(error.status, {"error": error.message})
+        except SandboxError as error:
+            return _answer(_CONFLICT, {"error": str(error)})
+        except (ValueError, TypeError) as error:
+            return _answer(400, {"error": str(error)})
+
+    def _find(self, method: str, path: str) -> Callable[[web.BaseRequest], Awaitable[object]]:
+        call = self._calls.get((method, path))
+        if call is None:
+            known = ", ".join(f"{verb} {where}" for verb, where in self._calls)
+            raise RefusedCallError(404, 0, f"no {method} {path}; there are {known}, GET /sandbox/media/ID")
+        return call
+
+    def _check_caller(self, request: web.BaseRequest) -> None:
+        """Let in only programs on this machine, no web page that a browser here has open."""
+        remote = request.remote
+        if remote is not None and not ipaddress.ip_address(remote.partition("%")[0]).is_loopback:
+            raise RefusedCallError(403, 0, "the control API answers this machine only")
+        if request.headers.get("Origin", self._sandbox.api_base) != self._sandbox.api_base:
+            raise RefusedCallError(403, 0, "the control API does not answer other web pages")
+        if request.method == "POST" and request.content_type != "application/json":
+            raise RefusedCallError(415, 0, "send JSON, with Content-Type: application/json")
+
+    async def _state(self, _request: web.BaseRequest) -> object:
+        sandbox = self._sandbox
+        return {
+            "api_base": sandbox.api_base,
+            "token_url": sandbox.token_url,
+            "bots": sandbox.bots(),
+            "calls": dict(sandbox.calls),
+            "arrived": sandbox.arrived[-1].number if sandbox.arrived else 0,
+            "refused": [_refused(entry) for entry in list(sandbox.refused)[-_REFUSED_SHOWN:]],
+        }
+
+    async def _say(self, request: web.BaseRequest) -> object:
+        body = await _body(request)
+        text = body.pop("text", None)
+        if not isinstance(text, str):
+            raise RefusedCallError(400, 0, "`text` must be a string")
+        if unknown := set(body) - _SAY_FIELDS:
+            known = ", ".join(sorted(_SAY_FIELDS))
+            raise RefusedCallError(400, 0, f"unknown: {', '.join(sorted(unknown))}; there are text, {known}")
+        before = self._number()
+        return {"after": before, "said": _said(await self._sandbox.say(text, **body))}
+
+    async def _emit(self, request: web.BaseRequest) -> object:
+        body = await _body(request)
+        name, data = body.get("event_name"), body.get("data")
+        if not isinstance(name, str) or not isinstance(data, dict):
+            raise RefusedCallError(400, 0, "`event_name` must be a string and `data` an object")
+        before = self._number()
+        said = await self._sandbox.emit(name, data, appid=body.get("appid"), shard=int(body.get("shard", 0)))
+        return {"after": before, "said": _said(said)}
+
+    async def _arrived(self, request: web.BaseRequest) -> object:
+        query = request.rel_url.query
+        after = int(query.get("after", "0"))
+        wait = min(float(query.get("wait", "0")), _MOST_WAIT_SECONDS)
+        found = await self._sandbox.arrived_since(after, timeout=wait)
+        msg_id = query.get("msg_id")
+        shown = [_arrival(entry) for entry in found if msg_id in (None, entry.msg_id, entry.event_id)]
+        return {"after": found[-1].number if found else after, "arrived": shown}
+
+    async def _media(self, name: str) -> web.StreamResponse:
+        """Attachments of events are fetched from here too, so this takes any caller who knows the name."""
+        stored = self._sandbox.media(name)
+        if stored is None:
+            raise RefusedCallError(404, 0, "no such medium, or not kept any more")
+        content = await stored.read()
+        headers = {"Content-Type": sniff(stored.head), "X-Content-Type-Options": "nosniff"}
+        return web.Response(body=content, headers=headers)
+
+    async def _connections(self, request: web.BaseRequest) -> object:
+        body = await _body(request)
+        appid = body.get("appid")
+        sandbox = self._sandbox
+        match body.get("action"):
+            case "close":
+                count = sandbox.close_connections(int(body.get("code", 4009)), appid=appid)
+            case "drop":
+                count = sandbox.drop_connections(appid=appid)
+            case "reconnect":
+                count = sandbox.ask_to_reconnect(appid=appid)
+            case "invalid_session":
+                count = sandbox.invalidate_sessions(resumable=body.get("resumable") is True, appid=appid)
+            case other:
+                text = f"`action` must be close, drop, reconnect or invalid_session, got {other!r}"
+                raise RefusedCallError(400, 0, text)
+        return {"connections": count}
+
+    async def _revoke(self, request: web.BaseRequest) -> object:
+        return {"tokens": self._sandbox.revoke_tokens(appid=(await _body(request)).get("appid"))}
+
+    async def _add_fault(self, request: web.BaseRequest) -> object:
+        body = await _body(request)
+        kind = str(body.pop("kind", ""))
+        mode = FaultMode(body.pop("mode", ""))
+        self._sandbox.faults.add(kind, Fault(mode=mode, **body))
+        return {"left": self._sandbox.faults.left(kind)}
+
+    async def _clear_faults(self, _request: web.BaseRequest) -> object:
+        self._sandbox.faults.clear()
+        return {}
+
+    def _number(self) -> int:
+        """Return after which arrival to look for answers; they may be there before `say` returns."""
+        return self._sandbox.arrived[-1].number if self._sandbox.arrived else 0
+
+
+async def _body(request: web.BaseRequest) -> dict[str, Any]:
+    if (request.content_length or 0) > _MOST_BODY_BYTES:
+        raise RefusedCallError(413, 0, "the body is too large")
+    return parse_object(await request.read() or b"{}")
+
+
+def _answer(status: int, value: object) -> web.Response:
+    return web.Response(body=encode(value), status=status, headers={"Content-Type": "application/json; charset=utf-8"})
+
+
+def _said(said: Said) -> Mapping[str, Any]:
+    return {
+        "id": said.id,
+        "event_id": said.event_id,
+        "event_name": said.event_name,
+        "appid": said.appid,
+        "chat": said.chat,
+        "openid": said.target.openid if said.target else None,
+        "connected": said.connected,
+    }
+
+
+def _refused(entry: Refused) -> Mapping[str, Any]:
+    return {"path": entry.path, "status": entry.status, "code": entry.code, "message": entry.message, "at": entry.at}
+
+
+def _arrival(entry: Arrived) -> Mapping[str, Any]:
+    media = entry.media
+    return {
+        "number": entry.number,
+        "id": entry.id,
+        "appid": entry.appid,
+        "scene": entry.target.scene.value,
+        "openid": entry.target.openid,
+        "chat": entry.chat,
+        "msg_id": entry.msg_id,
+        "event_id": entry.event_id,
+        "msg_seq": entry.msg_seq,
+        "msg_type": entry.msg_type,
+        "content": entry.content,
+        "at": entry.at,
+        "body": entry.body,
+        "media": None
+        if media is None
+        else {
+            "file_type": media.file_type.value,
+            "way": media.way,
+            "url": media.url,
+            "size": media.size,
+            "content_type": media.content_type,
+            "sha256": media.sha256,
+            "file_name": media.file_name,
+            "as_card": media.as_card,
+            "download": f"/sandbox/media/{media.stored.name}",
+        },
+    }

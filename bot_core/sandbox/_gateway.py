@@ -1,0 +1,344 @@
+"""The WebSocket gateway: Hello, Identify, Resume, heartbeats, and who gets an event (PLATFORM 4)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import Any, Final
+
+from aiohttp import WSMsgType, web
+
+from bot_core.errors import SandboxError
+from bot_core.openapi.values import Opcode
+from bot_core.sandbox._answers import RefusedCallError, encode
+from bot_core.sandbox._faults import Fault, FaultMode, Faults
+from bot_core.sandbox._ids import Names
+from bot_core.sandbox._options import KNOWN_INTENTS, SandboxOptions
+from bot_core.sandbox._record import Record
+from bot_core.sandbox._session import Session, Socket
+from bot_core.sandbox._signal import Signal
+from bot_core.sandbox._tokens import TokenDesk
+from bot_core.sandbox._values import Connection
+
+__all__ = ("Gateway",)
+
+_ACK: Final = '{"op":11}'
+_RECONNECT: Final = '{"op":7}'
+
+_BAD_OPCODE: Final = 4001
+_BAD_PAYLOAD: Final = 4002
+_BAD_TOKEN: Final = 4004
+_BAD_SEQ: Final = 4007
+_EXPIRED: Final = 4009
+_BAD_SHARD: Final = 4010
+_BAD_INTENTS: Final = 4013
+_INTENTS_NOT_GRANTED: Final = 4014
+_GOING_AWAY: Final = 1001
+
+_DAY_SECONDS: Final = 24 * 60 * 60
+
+# How long a bot may take to answer a close frame.
+_CLOSE_SECONDS: Final = 0.5
+
+
+class Gateway:
+    """All sessions and sockets of all bots."""
+
+    def __init__(
+        self, options: SandboxOptions, names: Names, tokens: TokenDesk, faults: Faults, record: Record
+    ) -> None:
+        self._options = options
+        self._names = names
+        self._tokens = tokens
+        self._faults = faults
+        self._record = record
+        self._sockets: set[Socket] = set()
+        self._sessions: dict[str, Session] = {}
+        self._current: dict[tuple[str, int], Session] = {}
+        self._starts: dict[str, list[float]] = {}
+        self._changed = Signal()
+
+    def start_limit(self, appid: str) -> dict[str, int]:
+        """Return `session_start_limit` of ``/gateway/bot``."""
+        starts = self._recent_starts(appid)
+        total = self._options.session_start_total
+        left = _DAY_SECONDS - (self._options.clock() - starts[0]) if starts else _DAY_SECONDS
+        return {
+            "total": total,
+            "remaining": max(0, total - len(starts)),
+            "reset_after": int(left * 1000),
+            "max_concurrency": self._options.max_concurrency,
+        }
+
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Serve one connection to its end."""
+        ws = web.WebSocketResponse(timeout=_CLOSE_SECONDS, compress=False)
+        await ws.prepare(request)
+        socket = Socket(ws, request.transport)
+        self._sockets.add(socket)
+        socket.send(f'{{"op":10,"d":{{"heartbeat_interval":{self._options.heartbeat_interval_ms}}}}}')
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(socket.write(), name="sandbox gateway writer")
+                await self._read(ws, socket)
+                if not socket.closing:  # else the writer is saying goodbye
+                    writer.cancel()
+        finally:
+            self._sockets.discard(socket)
+            self._gone(socket)
+        return ws
+
+    def usable(self, appid: str | None, shard: int) -> list[Session]:
+        """Return the sessions that an event for this bot (or any) and shard can go to."""
+        now = self._options.clock()
+        return [
+            session
+            for (owner, index), session in self._current.items()
+            if index == shard
+            and appid in (None, owner)
+            and (session.socket is not None or now - session.gone_at < self._options.resume_window_seconds)
+        ]
+
+    async def session_for(self, appid: str | None, shard: int, timeout: float) -> Session:
+        """Return the session that an event goes to; wait for a bot to connect if there is none.
+
+        Raises:
+            SandboxError: Nobody connected in time, or several bots are here and none was named.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not (sessions := self.usable(appid, shard)):
+                    await self._changed.wait()
+        except TimeoutError:
+            raise _nobody(appid, shard, timeout) from None
+        if len(sessions) > 1:
+            appids = ", ".join(sorted(session.appid for session in sessions))
+            raise SandboxError(f"several bots are connected ({appids}): name one by its appid")
+        return sessions[0]
+
+    async def connected(self, appid: str | None, shard: int, timeout: float) -> Session:
+        """Wait until a bot is connected and ready.
+
+        Raises:
+            SandboxError: None was in time.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    live = [session for session in self.usable(appid, shard) if session.socket is not None]
+                    if live:
+                        return live[0]
+                    await self._changed.wait()
+        except TimeoutError:
+            raise _nobody(appid, shard, timeout) from None
+
+    def states(self) -> list[Session]:
+        """Return the current session of every bot and shard."""
+        return list(self._current.values())
+
+    def sockets(self, appid: str | None) -> list[Socket]:
+        """Return the live connections of a bot, or of all."""
+        return [socket for socket in self._sockets if appid in (None, socket.appid)]
+
+    def ask_to_reconnect(self, appid: str | None) -> int:
+        """Send op 7; return to how many connections."""
+        sockets = self.sockets(appid)
+        for socket in sockets:
+            socket.send(_RECONNECT)
+        return len(sockets)
+
+    def invalidate(self, appid: str | None, *, resumable: bool) -> int:
+        """Send op 9; a session that is not resumable ends with it. Return to how many connections."""
+        sockets = self.sockets(appid)
+        for socket in sockets:
+            if socket.session is not None and not resumable:
+                self._end(socket.session)
+            socket.send(_invalid_session(resumable=resumable))
+        return len(sockets)
+
+    def end_sessions(self, appid: str | None) -> int:
+        """Forget the sessions of a bot, or of all, so that the next resume is refused."""
+        sessions = [session for session in self._sessions.values() if appid in (None, session.appid)]
+        for session in sessions:
+            self._end(session)
+        return len(sessions)
+
+    async def close(self) -> None:
+        """Say goodbye to everybody."""
+        for socket in list(self._sockets):
+            socket.close(_GOING_AWAY, "the sandbox ends")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * _CLOSE_SECONDS):
+                while self._sockets:
+                    await self._changed.wait()
+        for socket in list(self._sockets):
+            socket.drop()
+
+    async def _read(self, ws: web.WebSocketResponse, socket: Socket) -> None:
+        loop = asyncio.get_running_loop()
+        silence = self._options.heartbeat_silence_seconds
+        deadline = loop.time() + silence
+        while True:
+            try:
+                message = await ws.receive(timeout=max(0.001, deadline - loop.time()))
+            except TimeoutError:
+                socket.close(_EXPIRED, f"no heartbeat within {silence:g} s")
+                return
+            if message.type is WSMsgType.TEXT:
+                if self._frame(socket, message.data):
+                    deadline = loop.time() + silence
+            elif message.type is WSMsgType.BINARY:
+                socket.close(_BAD_PAYLOAD, "frames are text")
+            else:
+                if message.type is WSMsgType.CLOSE:
+                    socket.why = f"the bot closed it with {message.data}"
+                return
+
+    def _frame(self, socket: Socket, text: str) -> bool:
+        """Handle one frame; return whether it was a heartbeat."""
+        try:
+            frame = json.loads(text)
+            opcode, data = frame["op"], frame.get("d")
+        except (ValueError, TypeError, KeyError, AttributeError):
+            socket.close(_BAD_PAYLOAD, "a frame is not a JSON object with `op`")
+            return False
+        if opcode == Opcode.HEARTBEAT:
+            socket.send(_ACK)
+            return True
+        if opcode not in (Opcode.IDENTIFY, Opcode.RESUME):
+            socket.close(_BAD_OPCODE, f"op {opcode} is not one that a bot sends")
+        elif not isinstance(data, dict):
+            socket.close(_BAD_PAYLOAD, "`d` is not an object")
+        elif opcode == Opcode.IDENTIFY:
+            self._login(socket, data, "identify")
+        else:
+            self._login(socket, data, "resume")
+        return False
+
+    def _login(self, socket: Socket, data: dict[str, Any], kind: str) -> None:
+        self._record.calls[kind] += 1
+        try:
+            socket.appid = self._tokens.check(data.get("token"))
+        except RefusedCallError as error:
+            self._refuse(socket, _BAD_TOKEN, error.message)
+            return
+        fault = self._faults.take(kind) if self._faults else None
+        if fault is not None:
+            self._fail(socket, fault)
+        elif kind == "identify":
+            self._identify(socket, data)
+        else:
+            self._resume(socket, data)
+
+    def _identify(self, socket: Socket, data: dict[str, Any]) -> None:
+        appid, shard, intents = socket.appid, _shard(data.get("shard", [0, 1])), data.get("intents")
+        if shard is None:
+            self._refuse(socket, _BAD_SHARD, f"shard {data.get('shard')!r} must be [index, count]")
+        elif not isinstance(intents, int) or intents & ~KNOWN_INTENTS:
+            self._refuse(socket, _BAD_INTENTS, f"intents {intents!r} are not known")
+        elif intents & ~self._options.granted_intents:
+            self._refuse(socket, _INTENTS_NOT_GRANTED, f"intents {intents} are not granted")
+        elif len(self._recent_starts(appid)) >= self._options.session_start_total:
+            self._note(socket, "refused", shard, "", "no identifies are left for today")
+            socket.send(_invalid_session(resumable=False))
+        else:
+            self._starts.setdefault(appid, []).append(self._options.clock())
+            session = Session(self._names.session(), appid, shard, intents, self._options.replay_events)
+            self._prune()
+            self._sessions[session.id] = session
+            session.attach(socket)
+            session.dispatch("READY", "", encode(self._ready(session)).decode(), keep=False)
+            self._take_over(session, "ready")
+
+    def _resume(self, socket: Socket, data: dict[str, Any]) -> None:
+        session = self._sessions.get(str(data.get("session_id")))
+        seq = data.get("seq")
+        if session is None or session.appid != socket.appid or self._is_over(session):
+            self._note(socket, "refused", (0, 1), str(data.get("session_id")), "the session is not known any more")
+            socket.send(_invalid_session(resumable=False))
+        elif not isinstance(seq, int) or seq > session.seq:
+            self._refuse(socket, _BAD_SEQ, f"seq {seq!r} is not one that was sent")
+        else:
+            session.attach(socket)
+            session.replay(seq)
+            session.dispatch("RESUMED", "", '""', keep=False)
+            self._take_over(session, "resumed")
+
+    def _ready(self, session: Session) -> dict[str, Any]:
+        user = {"id": bot_id(session.appid), "username": self._options.bot_name, "bot": True}
+        return {"version": 1, "session_id": session.id, "user": user, "shard": list(session.shard)}
+
+    def _take_over(self, session: Session, state: str) -> None:
+        self._current[session.appid, session.shard[0]] = session
+        if session.socket is not None:
+            self._note(session.socket, state, session.shard, session.id, "")
+        self._changed.fire()
+
+    def _refuse(self, socket: Socket, code: int, why: str) -> None:
+        self._note(socket, "refused", (0, 1), "", f"{code} {why}")
+        socket.close(code, why)
+
+    def _fail(self, socket: Socket, fault: Fault) -> None:
+        if fault.mode is FaultMode.CLOSE:
+            self._refuse(socket, fault.code, fault.message)
+        else:
+            self._note(socket, "refused", (0, 1), "", "op 9, a fault that was asked for")
+            socket.send(_invalid_session(resumable=fault.resumable))
+
+    def _gone(self, socket: Socket) -> None:
+        session = socket.session
+        if session is not None and session.socket is socket:
+            session.detach(self._options.clock())
+            self._note(socket, "closed", session.shard, session.id, socket.why)
+        self._changed.fire()
+
+    def _note(self, socket: Socket, state: str, shard: tuple[int, int], session_id: str, why: str) -> None:
+        at = self._options.clock()
+        self._record.note(
+            Connection(appid=socket.appid, state=state, shard=shard, session_id=session_id, why=why, at=at)
+        )
+
+    def _is_over(self, session: Session) -> bool:
+        gone_for = self._options.clock() - session.gone_at
+        return session.socket is None and gone_for >= self._options.resume_window_seconds
+
+    def _prune(self) -> None:
+        for session in [session for session in self._sessions.values() if self._is_over(session)]:
+            self._end(session)
+
+    def _end(self, session: Session) -> None:
+        self._sessions.pop(session.id, None)
+        key = (session.appid, session.shard[0])
+        if self._current.get(key) is session:
+            del self._current[key]
+
+    def _recent_starts(self, appid: str) -> list[float]:
+        starts = self._starts.get(appid, [])
+        if starts and self._options.clock() - starts[0] >= _DAY_SECONDS:
+            starts.clear()
+        return starts
+
+
+def bot_id(appid: str) -> str:
+    """Return the id of the bot itself: a number, like the real ones."""
+    return str(10**18 + int.from_bytes(appid.encode()[-7:], "big"))
+
+
+def _nobody(appid: str | None, shard: int, timeout: float) -> SandboxError:
+    who = f"bot {appid}" if appid else "bot"
+    part = f" with shard {shard}" if shard else ""
+    return SandboxError(
+        f"no {who}{part} connected to the sandbox within {timeout:g} s; start it with QQ_API_BASE and QQ_TOKEN_URL set"
+    )
+
+
+def _invalid_session(*, resumable: bool) -> str:
+    return f'{{"op":9,"d":{"true" if resumable else "false"}}}'
+
+
+def _shard(value: object) -> tuple[int, int] | None:
+    if not isinstance(value, list) or [type(item) for item in value] != [int, int]:
+        return None
+    index, count = value
+    return (index, count) if 0 <= index < count else None

@@ -1,0 +1,117 @@
+"""One session of the gateway: its sequence, what can be replayed, and its socket while it has one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import Final
+
+from aiohttp import web
+
+__all__ = ("Session", "Socket")
+
+# A bot that reads so little that this many frames wait for it is not coming back.
+_MOST_WAITING: Final = 50_000
+
+_EXPIRED: Final = 4009
+
+
+class Socket:
+    """One WebSocket connection. Frames are queued, so that a bot that does not read holds up nobody."""
+
+    def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
+        self.session: Session | None = None
+        self.appid = ""
+        self.why = "the bot ended it"
+        self._ws = ws
+        self._transport = transport
+        self._waiting: deque[str] = deque()
+        self._wake = asyncio.Event()
+        self._close_code: int | None = None
+
+    @property
+    def closing(self) -> bool:
+        """Whether this side closes the connection."""
+        return self._close_code is not None
+
+    def send(self, frame: str) -> None:
+        """Queue a frame."""
+        self._waiting.append(frame)
+        if len(self._waiting) > _MOST_WAITING:
+            self.drop("it did not read")
+        self._wake.set()
+
+    def close(self, code: int, why: str) -> None:
+        """Close with a code, once what is queued has been sent; the first call counts."""
+        if self._close_code is None:
+            self._close_code = code
+            self.why = f"{code} {why}"
+            self._wake.set()
+
+    def drop(self, why: str = "cut") -> None:
+        """Cut the connection without a goodbye."""
+        self.why = why
+        self._waiting.clear()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def write(self) -> None:
+        """Send what is queued, until the connection is closed. The task of the connection runs this."""
+        with contextlib.suppress(ConnectionError):
+            while True:
+                while self._waiting:
+                    await self._ws.send_str(self._waiting.popleft())
+                if self._close_code is not None:
+                    await self._ws.close(code=self._close_code, message=self.why.encode()[:120])
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+
+
+class Session:
+    """What the platform knows about one shard of a bot, across its connections."""
+
+    def __init__(self, session_id: str, appid: str, shard: tuple[int, int], intents: int, replay: int) -> None:
+        self.id = session_id
+        self.appid = appid
+        self.shard = shard
+        self.intents = intents
+        self.seq = 0
+        self.socket: Socket | None = None
+        self.gone_at = 0.0
+        self._kept: deque[tuple[int, str]] = deque(maxlen=replay)
+
+    def attach(self, socket: Socket) -> None:
+        """Let this connection have the session; an older one is closed."""
+        if self.socket is not None:
+            self.socket.close(_EXPIRED, "the session was resumed elsewhere")
+            self.socket.session = None
+        self.socket = socket
+        socket.session = self
+
+    def detach(self, now: float) -> None:
+        """Note that the connection is gone."""
+        self.socket = None
+        self.gone_at = now
+
+    def dispatch(self, event_name: str, event_id: str, data: str, *, keep: bool = True) -> bool:
+        """Send an event (`data` is its `d` as JSON), or keep it for a resume; return whether it went out now."""
+        self.seq += 1
+        head = f'{{"op":0,"s":{self.seq},"t":"{event_name}"'
+        frame = f'{head},"id":"{event_id}","d":{data}}}' if event_id else f'{head},"d":{data}}}'
+        if keep:
+            self._kept.append((self.seq, frame))
+        if self.socket is None:
+            return False
+        self.socket.send(frame)
+        return True
+
+    def replay(self, seq: int) -> int:
+        """Send again what came after `seq`; return how many events that were."""
+        if self.socket is None:
+            return 0
+        missed = [frame for number, frame in self._kept if number > seq]
+        for frame in missed:
+            self.socket.send(frame)
+        return len(missed)
