@@ -98,17 +98,12 @@ class SilkEncoder:
             MediaError: It took longer than `VoiceOptions.timeout`, or there is no room for a temporary file.
             ConfigurationError: The encoder is not installed.
         """
+        threads, slots = self._workers()
+        await slots.acquire()
         if self._closed:
-            raise RuntimeError("this SilkEncoder is closed")
-        if self._slots is None or self._threads is None:
-            workers = os.cpu_count() or 1
-            self._slots = asyncio.Semaphore(workers)
-            self._threads = ThreadPoolExecutor(workers, "qqmedia-silk", initializer=_lower_priority)
-        await self._slots.acquire()
-        if self._closed:
-            self._slots.release()
+            slots.release()
             raise MediaError(_CLOSED_MEANWHILE)
-        return await self._run(audio, self._threads, self._slots)
+        return await self._run(audio, threads, slots)
 
     async def aclose(self) -> None:
         """Stop what is running and wait until its threads and children are gone; closing twice is harmless."""
@@ -118,6 +113,15 @@ class SilkEncoder:
         threads, self._threads = self._threads, None
         if threads is not None:
             await asyncio.to_thread(threads.shutdown)
+
+    def _workers(self) -> tuple[ThreadPoolExecutor, asyncio.Semaphore]:
+        if self._closed:
+            raise RuntimeError("this SilkEncoder is closed")
+        if self._slots is None or self._threads is None:
+            count = os.cpu_count() or 1
+            self._slots = asyncio.Semaphore(count)
+            self._threads = ThreadPoolExecutor(count, "qqmedia-silk", initializer=_lower_priority)
+        return self._threads, self._slots
 
     async def _run(self, audio: bytes | Path, threads: ThreadPoolExecutor, slots: asyncio.Semaphore) -> SilkVoice:
         stop = Stop()
