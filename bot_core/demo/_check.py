@@ -16,7 +16,7 @@ from bot_core.demo._sound import Sound
 from qqmedia import MediaError
 from qqmedia.voice import decode_silk_sync
 
-__all__ = ("Medium", "Received", "check", "hear")
+__all__ = ("Medium", "Received", "Verdict", "check", "hear")
 
 _KIND_OF_SUFFIX: Final = {".png": "image", ".jpg": "image", ".mp4": "video", ".mp3": "voice", ".wav": "voice"}
 
@@ -62,6 +62,19 @@ class Received:
     milliseconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a comparison found.
+
+    Attributes:
+        right: Whether it arrived as it was meant.
+        text: What is the same, or what is wrong: one line.
+    """
+
+    right: bool
+    text: str
+
+
 def hear(silk: bytes) -> Sound:
     """Decode a voice.
 
@@ -72,47 +85,53 @@ def hear(silk: bytes) -> Sound:
         return Sound(sound.getframerate(), array("h", sound.readframes(sound.getnframes())))
 
 
-def check(expected: Expected, received: Received, media: DemoMedia) -> str | None:
-    """Return what is wrong with a message that arrived, in one line, or `None`.
+def check(expected: Expected, received: Received, media: DemoMedia) -> Verdict:
+    """Compare a message that arrived with what was meant.
 
     It reads a file and may decode a voice: call it outside the event loop.
     """
     if expected.text not in received.text:
-        return f"its text is {received.text!r}, where {expected.text!r} was expected"
+        return _wrong(f"its text is {received.text!r}, where {expected.text!r} was expected")
     if expected.medium is None:
-        return None if received.medium is None else f"it carries a medium ({received.medium.kind}), none was expected"
+        if received.medium is not None:
+            return _wrong(f"it carries a medium ({received.medium.kind}), none was expected")
+        return Verdict(right=True, text="same text")
     if received.medium is None:
-        return f"it carries no medium, where {expected.medium} was expected"
+        return _wrong(f"it carries no medium, where {expected.medium} was expected")
     return _check_medium(expected.medium, expected.way, received.medium, media)
 
 
-def _check_medium(name: str, way: str | None, medium: Medium, media: DemoMedia) -> str | None:
+def _wrong(text: str) -> Verdict:
+    return Verdict(right=False, text=text)
+
+
+def _check_medium(name: str, way: str | None, medium: Medium, media: DemoMedia) -> Verdict:
     source = media.path(name)
     kind = _KIND_OF_SUFFIX[source.suffix]
     if medium.kind != kind:
-        return f"{name} arrived as {medium.kind}, not as {kind}"
+        return _wrong(f"{name} arrived as {medium.kind}, not as {kind}")
     if way is not None and medium.way != way:
-        return f"{name} travelled by {medium.way}, where {way} was expected"
+        return _wrong(f"{name} travelled by {medium.way}, where {way} was expected")
     if kind == "voice":
         return _check_voice(name, medium.content, media.sounds[name])
     sent = source.read_bytes()
     if hashlib.sha256(sent).digest() != hashlib.sha256(medium.content).digest():
-        return f"{name} arrived with other bytes: {len(medium.content)} bytes, {len(sent)} were sent"
-    return None
+        return _wrong(f"{name} arrived with other bytes: {len(medium.content)} bytes, {len(sent)} were sent")
+    return Verdict(right=True, text="same bytes")
 
 
-def _check_voice(name: str, silk: bytes, meant: Sound) -> str | None:
+def _check_voice(name: str, silk: bytes, meant: Sound) -> Verdict:
     try:
         heard = hear(silk)
     except MediaError as error:
-        return f"{name} arrived as something that QQ cannot play: {error}"
+        return _wrong(f"{name} arrived as something that QQ cannot play: {error}")
     if heard.rate != SILK_RATE:
-        return f"{name} arrived with {heard.rate} samples a second, not {SILK_RATE}"
+        return _wrong(f"{name} arrived with {heard.rate} samples a second, not {SILK_RATE}")
     likeness = _sound.compare(heard, meant)
     if abs(likeness.seconds) > _SECONDS_OFF:
-        return f"{name} plays for {heard.seconds:.2f} s, its source for {meant.seconds:.2f} s"
+        return _wrong(f"{name} plays for {heard.seconds:.2f} s, its source for {meant.seconds:.2f} s")
     if abs(likeness.loudness - 1) > _LOUDNESS_OFF:
-        return f"{name} plays at {likeness.loudness:.0%} of the loudness of its source"
+        return _wrong(f"{name} plays at {likeness.loudness:.0%} of the loudness of its source")
     if likeness.correlation < _LEAST_CORRELATION:
-        return f"{name} does not sound like its source: correlation {likeness.correlation:.2f}"
-    return None
+        return _wrong(f"{name} does not sound like its source: correlation {likeness.correlation:.2f}")
+    return Verdict(right=True, text=f"same sound: {meant.seconds:.2f} s, loudness {likeness.loudness:.0%}")

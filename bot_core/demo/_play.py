@@ -16,7 +16,7 @@ from typing import Final
 from rich.console import Console
 
 from bot_core.demo._bot_process import BotFailedError, BotProcess, example_bot, free_port
-from bot_core.demo._check import Medium, Received, check
+from bot_core.demo._check import Medium, Received, Verdict, check
 from bot_core.demo._keep import forget, keep
 from bot_core.demo._media import DemoMedia, make_media
 from bot_core.demo._scenes import SCENES, Scene, Step
@@ -41,6 +41,9 @@ _APPIDS: Final = {"local": "102000001", "direct": "102000002"}
 _CONNECT_SECONDS: Final = 20.0
 _ANSWER_SECONDS: Final = 15.0
 _SHORT_OF_PATIENCE_SECONDS: Final = 4.0  # once something did not arrive: the whole demo stays under a minute
+
+_NOT_PLAYED: Final = Verdict(right=False, text="not played: there was no bot any more")
+_UNASKED: Final = Verdict(right=False, text="nobody asked for it")
 
 
 def run_demo(output: Path, *, bot_file: Path | None = None, console: Console | None = None) -> int:
@@ -119,7 +122,7 @@ class _Performance:
         for scene, step, said in asked:
             for arrived in (await sandbox.replies(said, 0))[len(step.answers) :]:
                 received = await self._receive(arrived, since=said.monotonic)
-                self.surplus.append(Outcome(scene=scene, step=step, received=received, problem="nobody asked for it"))
+                self.surplus.append(Outcome(scene=scene, step=step, received=received, verdict=_UNASKED))
 
     @asynccontextmanager
     async def _bot(self, sandbox: Sandbox, driver: str) -> AsyncIterator[BotProcess]:
@@ -164,7 +167,8 @@ class _Performance:
             except TimeoutError as error:
                 self._patience = _SHORT_OF_PATIENCE_SECONDS
                 self._show.trouble(f"   {error}; {await bot.last_words()}")
-                self.outcomes.append(Outcome(scene=scene, step=step, expected=expected, problem=str(error)))
+                verdict = Verdict(right=False, text=str(error))
+                self.outcomes.append(Outcome(scene=scene, step=step, expected=expected, verdict=verdict))
                 continue
             received = await self._receive(arrived[count - 1], since=said.monotonic)
             self._show.received(scene, received)
@@ -207,7 +211,7 @@ def _seconds(content: bytes) -> float | None:
 def _not_played(count: int) -> list[Outcome]:
     """Return the outcomes that are missing after the first `count`."""
     every = [
-        Outcome(scene=scene, step=step, expected=expected, problem="not played: the bot had ended")
+        Outcome(scene=scene, step=step, expected=expected, verdict=_NOT_PLAYED)
         for scene in SCENES
         for step in scene.steps
         for expected in step.answers
@@ -216,13 +220,13 @@ def _not_played(count: int) -> list[Outcome]:
 
 
 def _checked(outcome: Outcome, media: DemoMedia) -> Outcome:
-    if outcome.problem is not None or outcome.received is None or outcome.expected is None:
+    if outcome.expected is None or outcome.received is None:
         return outcome
-    return replace(outcome, problem=check(outcome.expected, outcome.received, media))
+    return replace(outcome, verdict=check(outcome.expected, outcome.received, media))
 
 
 def _conclude(outcomes: list[Outcome], output: Path, show: Show) -> int:
-    wrong = [outcome for outcome in outcomes if outcome.problem]
+    wrong = [outcome for outcome in outcomes if not outcome.right]
     where = f"what arrived is in {output / 'arrived'}, what was sent in {output / 'sent'}"
     if not wrong:
         show.line(f"all {len(outcomes)} messages arrived as they were sent; {where}", style="bold green")

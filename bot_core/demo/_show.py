@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bot_core.demo._check import Medium, Received
+from bot_core.demo._check import Medium, Received, Verdict
 from bot_core.demo._scenes import Expected, Scene, Step
 
 __all__ = ("Outcome", "Show")
@@ -22,6 +22,7 @@ _COLUMNS: Final = ("scene", "message", "way", "type", "size", "length", "after",
 _MENTION: Final = re.compile(r'<@!?\w+>|<qqbot-at-user id="\w+" ?/>')
 _HOW: Final = {"bytes": "uploaded as bytes", "cache": "the platform had it already"}
 _KB: Final = 1000
+_WHOLE_MILLISECONDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +34,19 @@ class Outcome:
         step: The step.
         expected: What was meant; `None` for a message that was not.
         received: What arrived; `None` if nothing did.
-        problem: What is wrong, in one line, or `None`.
+        verdict: What a comparison of the two found.
     """
 
     scene: Scene
     step: Step
     expected: Expected | None = None
     received: Received | None = None
-    problem: str | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def right(self) -> bool:
+        """Whether it was compared, and is as it was meant."""
+        return self.verdict is not None and self.verdict.right
 
 
 class Show:
@@ -69,7 +75,7 @@ class Show:
         parts = [text] if text else []
         if received.medium is not None:
             parts.append(f"[{_describe(received.medium)}]")
-        after = (f"  {received.milliseconds:.0f} ms", "dim")
+        after = (f"  {_after(received.milliseconds)}", "dim")
         self.line(Text.assemble("   ", ("bot: ", "green"), " ".join(parts), after))
 
     def trouble(self, text: str) -> None:
@@ -86,7 +92,7 @@ class Show:
         table = Table(*_COLUMNS, box=SIMPLE_HEAD)
         for outcome, row in zip(outcomes, rows, strict=True):
             *cells, result = row
-            table.add_row(*map(Text, cells), Text(result, style="red" if outcome.problem else "green"))
+            table.add_row(*map(Text, cells), Text(result, style="green" if outcome.right else "red"))
         self._console.print(table)
 
     def _plain_table(self, rows: Sequence[Sequence[str]]) -> None:
@@ -105,8 +111,8 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         medium.content_type if medium else "",
         _size(len(medium.content)) if medium else "",
         _length(medium.seconds) if medium else "",
-        f"{outcome.received.milliseconds:.0f} ms" if outcome.received else "",
-        outcome.problem or "as sent",
+        _after(outcome.received.milliseconds) if outcome.received else "",
+        outcome.verdict.text if outcome.verdict else "",
     )
 
 
@@ -118,6 +124,10 @@ def _describe(medium: Medium) -> str:
     how = f"fetched from {medium.url}" if medium.way == "url" else _HOW[medium.way]
     facts = (medium.kind, medium.content_type, _size(len(medium.content)), _length(medium.seconds), how)
     return ", ".join(fact for fact in facts if fact)
+
+
+def _after(milliseconds: float) -> str:
+    return f"{milliseconds:.0f} ms" if milliseconds >= _WHOLE_MILLISECONDS else f"{milliseconds:.1f} ms"
 
 
 def _length(seconds: float | None) -> str:

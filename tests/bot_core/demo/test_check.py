@@ -12,7 +12,7 @@ import pysilk
 import pytest
 
 from bot_core.demo import Expected
-from bot_core.demo._check import Medium, Received, check
+from bot_core.demo._check import Medium, Received, Verdict, check
 from bot_core.demo._media import SILK_RATE, DemoMedia, make_media
 from bot_core.demo._sound import Sound
 
@@ -34,18 +34,24 @@ def message(kind: str, content: bytes, *, text: str = "", way: str = "url") -> R
     return Received(text=text, medium=medium, milliseconds=1)
 
 
+def fault(expected: Expected, received: Received, media: DemoMedia) -> str:
+    verdict = check(expected, received, media)
+    assert not verdict.right
+    return verdict.text
+
+
 def test_the_same_bytes_are_right(media: DemoMedia) -> None:
     received = message("image", media.path("cat.png").read_bytes(), text="<@1> Look, a cat! And more")
 
-    assert check(Expected(text="a cat", medium="cat.png", way="url"), received, media) is None
+    assert check(Expected(text="a cat", medium="cat.png", way="url"), received, media) == Verdict(True, "same bytes")
 
 
 def test_one_changed_byte_is_found(media: DemoMedia) -> None:
     content = bytearray(media.path("cat.png").read_bytes())
     content[-20] ^= 1
 
-    assert "cat.png arrived with other bytes" in str(
-        check(Expected(medium="cat.png"), message("image", bytes(content)), media)
+    assert "cat.png arrived with other bytes" in fault(
+        Expected(medium="cat.png"), message("image", bytes(content)), media
     )
 
 
@@ -62,20 +68,23 @@ def test_one_changed_byte_is_found(media: DemoMedia) -> None:
 def test_what_differs_is_named(media: DemoMedia, change: Callable[[Received], Received], problem: str) -> None:
     right = message("image", media.path("cat.png").read_bytes(), text="Look, a cat!")
     expected = Expected(text="a cat", medium="cat.png", way="url")
-    assert check(expected, right, media) is None
+    assert check(expected, right, media).right
 
-    assert problem in str(check(expected, change(right), media))
+    assert problem in fault(expected, change(right), media)
 
 
 def test_a_picture_where_only_text_was_expected_is_found(media: DemoMedia) -> None:
-    assert check(Expected(text="hi"), message("image", b"x", text="hi"), media) == (
+    assert fault(Expected(text="hi"), message("image", b"x", text="hi"), media) == (
         "it carries a medium (image), none was expected"
     )
 
 
 @pytest.mark.parametrize("name", ["song.mp3", "speech.wav"])
 def test_a_voice_may_lose_what_silk_loses(media: DemoMedia, name: str) -> None:
-    assert check(Expected(medium=name), message("voice", silk_of(media.sounds[name])), media) is None
+    verdict = check(Expected(medium=name), message("voice", silk_of(media.sounds[name])), media)
+
+    assert verdict.right, verdict.text
+    assert verdict.text.startswith(f"same sound: {media.sounds[name].seconds:.2f} s, loudness 9")
 
 
 def half_as_loud(sound: Sound) -> Sound:
@@ -101,13 +110,13 @@ def backwards(sound: Sound) -> Sound:
 def test_a_changed_voice_is_found(media: DemoMedia, change: Callable[[Sound], Sound], problem: str) -> None:
     silk = silk_of(change(media.sounds["song.mp3"]))
 
-    assert problem in str(check(Expected(medium="song.mp3"), message("voice", silk), media))
+    assert problem in fault(Expected(medium="song.mp3"), message("voice", silk), media)
 
 
 def test_a_voice_that_is_not_silk_is_found(media: DemoMedia) -> None:
     received = message("voice", media.path("song.mp3").read_bytes())
 
-    assert "something that QQ cannot play: not a silk file" in str(check(Expected(medium="song.mp3"), received, media))
+    assert "something that QQ cannot play: not a silk file" in fault(Expected(medium="song.mp3"), received, media)
 
 
 def test_sounds_are_compared_at_the_rate_of_silk(media: DemoMedia) -> None:
