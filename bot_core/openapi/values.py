@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, Final, NewType
@@ -154,7 +155,7 @@ class GatewayInfo:
 
 def as_int(value: object, default: int) -> int:
     """Read a number that the platform writes as a number or as a digit string; `default` for anything else."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
         return default
     if isinstance(value, int):
         return value

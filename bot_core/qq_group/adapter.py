@@ -1,0 +1,221 @@
+"""One account on the QQ open platform: groups and private chats."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from bot_core.adapter import MessageHandle, Receive
+from bot_core.errors import BotError, OpenAPIError
+from bot_core.message import Event, Message
+from bot_core.openapi.values import Scene, Target
+from bot_core.qq_group.connection import Connection, open_connection
+from bot_core.qq_group.events import MESSAGE_EVENTS, incoming, reference_of
+from bot_core.qq_group.reply import ReplyContext
+from bot_core.qq_group.seen import SeenEvents
+
+if TYPE_CHECKING:
+    from bot_core.chain import Chain
+    from bot_core.gateway.actions import Dispatch
+    from bot_core.gateway.cluster import Cluster
+    from bot_core.openapi.client import OpenAPIClient
+    from bot_core.qq_group.settings import AdapterSettings
+
+__all__ = ("QQGroupAdapter",)
+
+# READY comes without a name at times; events wait meanwhile.
+_NAME_SECONDS: Final = 5.0
+_GATEWAY_EVENTS: Final = frozenset({"READY", "RESUMED"})
+
+logger = logging.getLogger("bot_core.qq_group")
+
+
+class QQGroupAdapter:
+    """Connects one account; see `bot_core.adapter.Adapter` for the contract.
+
+    Attributes:
+        appid: The account.
+        bot_name: Its name, once the platform said it.
+        shutdown_grace: Seconds that running handlers get to finish.
+        max_handlers: How many handlers may run at once.
+    """
+
+    def __init__(self, appid: str, settings: AdapterSettings) -> None:
+        self.appid = appid
+        self.bot_name = ""
+        self.shutdown_grace = settings.shutdown_grace
+        self.max_handlers = settings.max_handlers
+        self._settings = settings
+        self._connection: Connection | None = None
+        self._opening: asyncio.Event | None = None
+        self._cluster: Cluster | None = None
+        self._stopped = False
+        self._seen = SeenEvents()
+
+    def __repr__(self) -> str:
+        return f"<QQGroupAdapter of {self.appid}>"
+
+    @property
+    def api(self) -> OpenAPIClient:
+        """The platform's client, while the adapter is open."""
+        if self._connection is None:
+            raise BotError(f"bot {self.appid} is not started: there is no connection to the platform yet")
+        return self._connection.api
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Open what sending needs: HTTP session and media host. The platform is not called.
+
+        Raises:
+            ConfigurationError: A setting is wrong.
+            BotError: It is open already.
+        """
+        if self._connection is not None or self._opening is not None:
+            raise BotError(f"bot {self.appid} is started already")
+        self._opening = asyncio.Event()
+        self._stopped = False
+        async with AsyncExitStack() as stack:
+            try:
+                self._connection = await stack.enter_async_context(open_connection(self, self._settings))
+            finally:
+                self._opening.set()
+                self._opening = None
+            try:
+                yield
+            finally:
+                self._connection = None
+
+    async def listen(self, receive: Receive) -> None:
+        """Log in, then hand every message and event to `receive` until `stop` is called.
+
+        Raises:
+            AuthenticationError: The platform refuses appid or secret.
+            GatewayError: The platform ended the connection for a reason that does not pass.
+        """
+        connection = await self._ready()
+        if self._stopped:
+            return
+
+        async def deliver(dispatch: Dispatch) -> None:
+            message = self._take(dispatch)
+            if message is not None:
+                await receive(message)
+
+        self._cluster = connection.new_cluster(self._settings)
+        try:
+            await self._cluster.run(deliver, on_ready=self._on_ready)
+        finally:
+            self._cluster = None
+
+    def stop(self) -> None:
+        """Make `listen` return soon. May be called at any time, and again."""
+        self._stopped = True
+        if self._cluster is not None:
+            self._cluster.stop()
+
+    async def send_chain(self, chain: Chain) -> list[MessageHandle]:
+        """Send the chain as an answer to ``chain.data``; one handle a message, empty when nothing was to be sent.
+
+        Raises:
+            MediaError: A medium cannot be sent; nothing was sent.
+            OpenAPIError: The platform refused, and nothing was sent.
+            PartlySentError: Some messages went out, some did not.
+        """
+        data = chain.data
+        if data is None:
+            raise BotError(
+                "this chain answers no message: make it with Chain(data), or send it with "
+                "bot.send_message(chain, channel_id=...)"
+            )
+        context = ReplyContext(
+            target=_target_of(data),
+            msg_id=data.message_id,
+            received=data.time,
+            reference=reference_of(data) if chain.reference else "",
+        )
+        connection = self._connection or await self._ready()
+        return await connection.sender.send(chain, context.target, context if context.msg_id else None)
+
+    async def send_message(
+        self,
+        chain: Chain,
+        user_id: str = "",
+        channel_id: str = "",
+        direct_src_guild_id: str = "",  # noqa: ARG002 - AmiyaBot's signature; groups and private chats have no guild
+    ) -> list[MessageHandle]:
+        """Send the chain unasked, to a group (`channel_id`) or a user; with both the group wins.
+
+        Raises:
+            BotError: Neither is given.
+            OpenAPIError: The platform refused; it allows few messages unasked.
+        """
+        if not (channel_id or user_id):
+            raise BotError("send_message needs channel_id (a group) or user_id (a user)")
+        target = Target(Scene.GROUP, channel_id) if channel_id else Target(Scene.USER, user_id)
+        connection = self._connection or await self._ready()
+        return await connection.sender.send(chain, target, None)
+
+    async def recall_message(self, message_id: str, target: Any = None) -> None:
+        """Recall a message of this chat: `target` is what a handle has, or a received `Message`.
+
+        Raises:
+            BotError: The message's id or its chat is not known.
+            OpenAPIError: The platform refused.
+        """
+        where = _target_of(target) if isinstance(target, Message) else target
+        if not isinstance(where, Target):
+            raise BotError("recall_message needs the chat as well: the target of a handle, or the received message")
+        if not message_id:
+            raise BotError("this message cannot be recalled: the answer with its id got lost on the way")
+        connection = self._connection or await self._ready()
+        await connection.api.delete_message(where, message_id)
+
+    async def _ready(self) -> Connection:
+        """Return what is open; wait while it is being opened."""
+        opening = self._opening
+        if opening is not None:
+            await opening.wait()
+        if self._connection is None:
+            raise BotError(f"bot {self.appid} is not started; await bot.start() first")
+        return self._connection
+
+    def _take(self, dispatch: Dispatch) -> Message | Event | None:
+        """Return the message or event, or `None` for one that came before or cannot be used."""
+        data = dispatch.data
+        if dispatch.type in _GATEWAY_EVENTS:  # they begin anew with every connection, and say nothing to a bot
+            return None
+        own_id = data.get("id") if dispatch.type in MESSAGE_EVENTS and isinstance(data, dict) else None
+        if self._seen.repeated(dispatch.id, own_id if isinstance(own_id, str) else ""):
+            logger.debug("%s came again and was dropped", dispatch.id or own_id)
+            return None
+        try:
+            return incoming(self, dispatch.type, data, dispatch.id)
+        except Exception:  # whatever the platform sends, the connection lives on
+            logger.exception("%s skipped: it cannot be read", dispatch.type)
+            return None
+
+    async def _on_ready(self, dispatch: Dispatch) -> None:
+        """Note the bot's name: READY has it, RESUMED has not."""
+        user = dispatch.data.get("user") if isinstance(dispatch.data, dict) else None
+        name = user.get("username") if isinstance(user, dict) else None
+        if isinstance(name, str) and name:
+            self.bot_name = name
+        elif not self.bot_name:
+            self.bot_name = await self._ask_name()
+
+    async def _ask_name(self) -> str:
+        try:
+            async with asyncio.timeout(_NAME_SECONDS):
+                return (await self.api.get_me()).username
+        except (OpenAPIError, TimeoutError) as error:  # a name is for people: the bot works without
+            logger.warning("the name of bot %s is not known: %s", self.appid, str(error) or "no answer")
+            return ""
+
+
+def _target_of(message: Message) -> Target:
+    if message.is_direct:
+        return Target(Scene.USER, message.user_openid or message.user_id)
+    return Target(Scene.GROUP, message.channel_openid or message.channel_id)

@@ -1,0 +1,149 @@
+"""The local server under the names of AmiyaBot's `QQGroupChainBuilder`, for bots that subclass it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import qqmedia
+from bot_core.qq_group.builders import is_link
+from bot_core.qq_group.options import QQGroupChainBuilderOptions
+from qqmedia import ChainBuilder, MediaKind, MediaSource, Reach, SupportsPublish
+
+__all__ = ("QQGroupChainBuilder",)
+
+# Only its route is asked for, nothing is sent there.
+_ANYWHERE: Final = ("192.0.2.1", 9)
+_ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not listened on
+
+
+class QQGroupChainBuilder(ChainBuilder):
+    """Stores media in a folder that is served, and returns their URLs. Meant to be subclassed.
+
+    It opens when it is used first, or with the adapter that it was given to; that one closes it too. A program that
+    uses it alone calls `close`.
+
+    Args:
+        options: Where to serve.
+    """
+
+    def __init__(self, options: QQGroupChainBuilderOptions | None = None) -> None:
+        self.options = options if options is not None else QQGroupChainBuilderOptions()
+        self.file_caches: dict[str, str] = {}
+        self._stack: AsyncExitStack | None = None
+        self._host: SupportsPublish | None = None
+        self._base = ""  # what the URLs of the open server begin with, once one is known
+        self._opening: asyncio.Lock | None = None
+        self._platform_on_loopback = False
+
+    @property
+    def domain(self) -> str:
+        """What the URLs begin with, without a slash at the end. Override it to name a tunnel."""
+        if self._base:
+            return self._base
+        options = self.options
+        if options.public_url:
+            return f"{options.public_url.rstrip('/').removesuffix('/resource')}/resource"
+        host = options.host if options.host not in _ANY_ADDRESS else _own_address()
+        scheme = "https" if "ssl_certfile" in str(options.server_settings().get("http_server_options")) else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{options.port}/resource"
+
+    def start(self) -> None:
+        """Do nothing: the server starts with the adapter, or when it is used first. Exists to be overridden."""
+
+    def temp_filename(self, suffix: str) -> tuple[str, str]:
+        """Return the path for a new file in the folder, and the URL where it will be served."""
+        name = f"{secrets.token_hex(32)}.{suffix.lstrip('.')}"
+        folder = Path(self.options.resource_path)
+        if self._host is None:  # else it is there already
+            folder.mkdir(parents=True, exist_ok=True)
+        path, url = str(folder / name), f"{self.domain.rstrip('/')}/{name}"
+        self.file_caches[url] = path
+        return path, url
+
+    def remove_file(self, url: str) -> None:
+        """Remove the file that `temp_filename` named so; do nothing when it is not one of those, or gone."""
+        path = self.file_caches.pop(url, None)
+        if path is not None:
+            Path(path).unlink(missing_ok=True)
+
+    async def get_image(self, image: str | bytes) -> str | bytes:
+        """Store the picture and return its URL; a link is returned as it is."""
+        return await self._publish(MediaKind.IMAGE, image)
+
+    async def get_voice(self, voice_file: str) -> str | bytes:
+        """Store the voice as silk and return its URL; a link is returned as it is."""
+        return await self._publish(MediaKind.VOICE, voice_file)
+
+    async def get_video(self, video_file: str) -> str | bytes:
+        """Store the video and return its URL; a link is returned as it is."""
+        return await self._publish(MediaKind.VIDEO, video_file)
+
+    @asynccontextmanager
+    async def opened(self, *, platform_on_loopback: bool) -> AsyncIterator[None]:
+        """Serve during the block. The adapter uses this; when it was open already, the block does not close it."""
+        if self._host is not None:
+            yield
+            return
+        self._platform_on_loopback = platform_on_loopback
+        await self._opened()
+        try:
+            yield
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Stop serving; do nothing when it does not serve."""
+        stack, self._stack, self._host, self._base = self._stack, None, None, ""
+        if stack is not None:
+            await stack.aclose()
+
+    def hides(self, url: str) -> bool:
+        """Return whether this is a URL of our own that the platform cannot reach, so that bytes do better."""
+        if self._host is None or not self._base or self._names_a_tunnel():
+            return False
+        return self._host.reach is Reach.PRIVATE and url.startswith(self._base)
+
+    async def _publish(self, kind: MediaKind, source: MediaSource) -> str | bytes:
+        if is_link(source):
+            return source
+        host = await self._opened()
+        async with host.prepare(kind, source) as upload:
+            hosted = await host.publish(upload)
+            if hosted.url is None:  # the server could not be started: the bytes are what there is
+                return await asyncio.to_thread(upload.read)
+            self._base, name = hosted.url.rsplit("/", 1)
+            return f"{self.domain.rstrip('/')}/{name}"
+
+    def _names_a_tunnel(self) -> bool:
+        return type(self).domain is not QQGroupChainBuilder.domain
+
+    async def _opened(self) -> SupportsPublish:
+        if self._opening is None:
+            self._opening = asyncio.Lock()
+        async with self._opening:
+            if self._host is not None:
+                return self._host
+            settings = self.options.server_settings()
+            stack = AsyncExitStack()
+            host: SupportsPublish = await stack.enter_async_context(
+                qqmedia.open_host("local", platform_on_loopback=self._platform_on_loopback, **settings)
+            )
+            self._stack, self._host = stack, host
+            return host
+
+
+def _own_address() -> str:
+    """Return the address of the default route, without sending anything."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.setblocking(False)  # noqa: FBT003 - its signature
+        try:
+            probe.connect(_ANYWHERE)
+            return str(probe.getsockname()[0])
+        except OSError:  # no network at all
+            return "127.0.0.1"

@@ -1,0 +1,100 @@
+"""What one running adapter has open: HTTP session, tokens, client, media host."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+
+from bot_core.gateway.cluster import Cluster
+from bot_core.openapi.client import OpenAPIClient
+from bot_core.openapi.token import AccessTokenSource
+from bot_core.qq_group.downloads import Downloads
+from bot_core.qq_group.file_info import MemoryFileInfoStore
+from bot_core.qq_group.hosting import open_hosting
+from bot_core.qq_group.reply import ReplyBook
+from bot_core.qq_group.sending import Sender
+from bot_core.qq_group.settings import AdapterSettings, Platform
+from bot_core.qq_group.uploads import Uploads
+
+if TYPE_CHECKING:
+    from bot_core.adapter import Adapter
+
+__all__ = ("Connection", "open_connection")
+
+# Enough for every handler to send at once; more would only queue at the platform.
+_CONNECTIONS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What is open.
+
+    Attributes:
+        http: Shared by everything here.
+        tokens: Of this account.
+        api: Typed calls.
+        sender: Sends chains.
+    """
+
+    http: aiohttp.ClientSession
+    tokens: AccessTokenSource
+    api: OpenAPIClient
+    sender: Sender
+
+    def new_cluster(self, settings: AdapterSettings) -> Cluster:
+        """Return a gateway that is not connected yet."""
+        return Cluster(
+            self.api,
+            self.tokens,
+            self.http,
+            intents=settings.wanted_intents,
+            shard_index=settings.shard_index,
+            shards=settings.shards,
+            appid=self.tokens.appid,
+        )
+
+
+@asynccontextmanager
+async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncIterator[Connection]:
+    """Open everything; the platform is not called.
+
+    Raises:
+        ConfigurationError: A setting is wrong.
+        DriverError: The driver is not there or cannot be used.
+    """
+    platform = Platform.of(settings)
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(_http_session(settings.proxy))
+        tokens = AccessTokenSource(
+            http, appid=adapter.appid, client_secret=settings.client_secret, token_url=platform.token_url
+        )
+        api = OpenAPIClient(http, api_base=platform.api_base, tokens=tokens)
+        hosting = await stack.enter_async_context(
+            open_hosting(settings.builder, settings.options, http=http, platform_on_loopback=platform.on_loopback)
+        )
+        downloads_http = http
+        if settings.options.media_trust_env:
+            downloads_http = await stack.enter_async_context(_http_session(None, trust_env=True))
+        uploads = Uploads(
+            appid=adapter.appid,
+            api=api,
+            builder=hosting.builder,
+            host=hosting.host,
+            store=MemoryFileInfoStore(),
+            downloads=Downloads(downloads_http, settings.options),
+            inline_limit=settings.inline_limit,
+        )
+        yield Connection(http, tokens, api, Sender(adapter, api, uploads, ReplyBook()))
+
+
+def _http_session(proxy: str | None, *, trust_env: bool = False) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        proxy=proxy,
+        trust_env=trust_env,
+    )

@@ -1,0 +1,218 @@
+"""Turns what the platform pushes into a `Message` or an `Event` (PLATFORM 6). No I/O.
+
+Every field may be missing and every one may have the wrong type: what is missing is empty on the `Message`, and only a
+message that names no chat or has no id is skipped, with a line in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from bot_core.message import Event, File, Message
+from bot_core.openapi.values import as_int
+from qqmedia import MediaKind
+
+if TYPE_CHECKING:
+    from bot_core.adapter import Adapter
+
+__all__ = ("MESSAGE_EVENTS", "Attachment", "incoming", "reference_of")
+
+JSON: TypeAlias = Mapping[str, Any]
+
+_PRIVATE: Final = "C2C_MESSAGE_CREATE"
+_GROUP_AT: Final = "GROUP_AT_MESSAGE_CREATE"
+_GROUP_ANY: Final = "GROUP_MESSAGE_CREATE"
+MESSAGE_EVENTS: Final = frozenset({_PRIVATE, _GROUP_AT, _GROUP_ANY})
+
+_KINDS: Final = {
+    "image": MediaKind.IMAGE,
+    "voice": MediaKind.VOICE,
+    "audio": MediaKind.VOICE,
+    "video": MediaKind.VIDEO,
+}
+_ADMIN_ROLES: Final = frozenset({"admin", "owner"})
+_EVERYBODY: Final = frozenset({"all", "everyone"})
+# An openid is not always made of word characters.
+_MENTION: Final = re.compile(r'<@!?([^>\s]+)>|<qqbot-at-user\s+id="([^">]+)"\s*/?>|<qqbot-at-(everyone)\s*/?>')
+_FACE: Final = re.compile(r'<faceType=\d+,\s*faceId="([^">]*)"[^>]*>|<emoji:(\d+)>')
+
+logger = logging.getLogger("bot_core.qq_group")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A medium that came with a message.
+
+    Attributes:
+        kind: What it is.
+        url: Where the platform serves it, for a while; a voice as WAV where the platform has it so.
+        name: As the sender named it; never use it as a path.
+        size: In bytes, as the platform says; 0 where it does not.
+        content_type: As the platform says.
+    """
+
+    kind: MediaKind
+    url: str
+    name: str = ""
+    size: int = 0
+    content_type: str = ""
+
+
+def incoming(instance: Adapter, name: str, data: object, event_id: str = "") -> Message | Event | None:
+    """Return the message or event for a dispatch, or `None` when it cannot be used.
+
+    Args:
+        instance: The adapter that received it.
+        name: The dispatch's `t`.
+        data: Its `d`, whatever that is.
+        event_id: The envelope's `id`.
+    """
+    if name not in MESSAGE_EVENTS:
+        return Event(instance, name, dict(data) if isinstance(data, Mapping) else {}, event_id)
+    if not isinstance(data, Mapping):
+        logger.warning("%s skipped: its data is %s, not an object", name, type(data).__name__)
+        return None
+    message = Message(instance, dict(data))
+    message.event_id = event_id
+    _read_people(message, name, data)
+    if not message.message_id or not (message.user_openid if message.is_direct else message.channel_openid):
+        logger.warning("%s skipped: it has no message id or names no chat", name)
+        return None
+    _read_attachments(message, data)
+    _read_text(message, name, data)
+    return message
+
+
+def reference_of(message: Message) -> str:
+    """Return what a reply quotes this message by: its `REFIDX_...`, or its id where the platform gave none."""
+    raw = message.message
+    return (_scene_field(raw, "msg_idx") if isinstance(raw, Mapping) else "") or message.message_id
+
+
+def _read_people(message: Message, name: str, data: JSON) -> None:
+    author = _object(data, "author")
+    message.message_id = _string(data, "id")
+    message.message_type = data.get("message_type", "")
+    message.is_direct = name == _PRIVATE
+    message.nickname = _string(author, "username")
+    message.is_admin = _string(author, "member_role") in _ADMIN_ROLES
+    openid = _string(author, "user_openid" if message.is_direct else "member_openid")
+    message.user_id = _string(author, "id") or openid
+    message.user_openid = openid or message.user_id
+    if not message.is_direct:
+        group, legacy = _string(data, "group_openid"), _string(data, "group_id")
+        message.channel_openid = group or legacy
+        message.channel_id = legacy or group
+    message.reference_message_id = _quoted(data)
+
+
+def _read_text(message: Message, name: str, data: JSON) -> None:
+    content = _string(data, "content")
+    own, others, everybody = _mentions(data)
+    known = own.union(_EVERYBODY, *others.items())
+    tagged = [next(filter(None, match.groups())) for match in _MENTION.finditer(content)]
+    everybody = everybody or not _EVERYBODY.isdisjoint(tagged)
+    unknown = [one for one in tagged if one not in known]
+    # Under full receive a mention of the bot comes as GROUP_MESSAGE_CREATE. Some lists of mentions leave the bot out:
+    # then its tag is the one that nobody in the list explains.
+    message.is_at = name == _GROUP_AT or (name == _GROUP_ANY and bool(own or unknown))
+    message.is_at_all = everybody
+    message.at_target = list(others)
+    message.face = [next(filter(None, match.groups()), "") for match in _FACE.finditer(content)]
+    message.set_text(_FACE.sub("", _MENTION.sub("", content)))
+
+
+def _mentions(data: JSON) -> tuple[set[str], dict[str, str], bool]:
+    """Return the bot's own ids, those of others (a tag may hold either of two), and whether everybody was meant."""
+    own: set[str] = set()
+    others: dict[str, str] = {}
+    everybody = False
+    for mention in _objects(data, "mentions"):
+        if mention.get("scope") == "all":
+            everybody = True
+            continue
+        ids = [one for one in (_string(mention, "id"), _string(mention, "member_openid")) if one]
+        if mention.get("is_you", mention.get("bot")) is True:
+            own.update(ids or ("",))
+        elif ids:
+            others[ids[0]] = ids[-1]
+    return own, others, everybody
+
+
+def _read_attachments(message: Message, data: JSON) -> None:
+    for raw in _objects(data, "attachments"):
+        attachment = _attachment(raw)
+        if not attachment.url:
+            continue
+        message.attachments.append(attachment)
+        match attachment.kind:
+            case MediaKind.IMAGE:
+                message.image.append(attachment.url)
+            case MediaKind.VOICE:
+                message.voice = attachment.url
+            case MediaKind.VIDEO:
+                message.video = attachment.url
+            case MediaKind.FILE:
+                message.files.append(File(attachment.url, attachment.name))
+
+
+def _attachment(raw: JSON) -> Attachment:
+    content_type = _string(raw, "content_type").lower()
+    url = _link(raw, "url")
+    kind = _KINDS.get(content_type.partition("/")[0], MediaKind.FILE)
+    if kind is MediaKind.VOICE:
+        url = _link(raw, "voice_wav_url") or url
+    return Attachment(
+        kind=kind,
+        url=url,
+        name=_string(raw, "filename"),
+        size=as_int(raw.get("size"), 0),
+        content_type=content_type,
+    )
+
+
+def _quoted(data: JSON) -> str:
+    quoted = _scene_field(data, "ref_msg_idx") or _string(_object(data, "message_reference"), "message_id")
+    if quoted:
+        return quoted
+    return next(filter(None, (_string(one, "msg_idx") for one in _objects(data, "msg_elements"))), "")
+
+
+def _scene_field(data: JSON, key: str) -> str:
+    """Return a value of ``message_scene.ext``, a list of ``key=value`` strings."""
+    extra = _object(data, "message_scene").get("ext")
+    if isinstance(extra, list):
+        for one in extra:
+            if isinstance(one, str) and one.startswith(f"{key}="):
+                return one[len(key) + 1 :]
+    return ""
+
+
+def _link(data: JSON, key: str) -> str:
+    """Return a link; the platform leaves the scheme out at times."""
+    url = _string(data, key)
+    if not url or "://" in url:
+        return url
+    return f"https:{url}" if url.startswith("//") else f"https://{url}"
+
+
+def _string(data: JSON, key: str) -> str:
+    value = data.get(key)
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def _object(data: JSON, key: str) -> JSON:
+    value = data.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _objects(data: JSON, key: str) -> Iterator[JSON]:
+    value = data.get(key)
+    if isinstance(value, list):
+        yield from (one for one in value if isinstance(one, Mapping))

@@ -1,0 +1,79 @@
+"""`qq_group`: what ``AmiyaBot(adapter=...)`` is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from bot_core.qq_group.adapter import QQGroupAdapter
+from bot_core.qq_group.builders import Builder
+from bot_core.qq_group.options import QQGroupChainBuilderOptions
+from bot_core.qq_group.settings import AdapterSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ("qq_group",)
+
+# The largest body that every report of PLATFORM 2.4 saw pass; base64 makes 4.7 MiB of it.
+_INLINE_LIMIT_BYTES: Final = 3_670_016
+
+
+def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
+    client_secret: str,
+    default_chain_builder: str | Sequence[str] | Builder | None = None,
+    default_chain_builder_options: QQGroupChainBuilderOptions = QQGroupChainBuilderOptions(),  # noqa: B008 - frozen
+    shard_index: int = 0,
+    shards: int = 1,
+    subscribe_group_member_event: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature
+    *,
+    api_base: str | None = None,
+    token_url: str | None = None,
+    proxy: str | None = None,
+    intents: int | None = None,
+    max_handlers: int = 256,
+    inline_limit: int = _INLINE_LIMIT_BYTES,
+    shutdown_grace: float = 10.0,
+) -> Callable[[str, str], QQGroupAdapter]:
+    """Return the adapter for QQ groups and private chats, to be given to `AmiyaBot`.
+
+    Args:
+        client_secret: The AppSecret of the bot.
+        default_chain_builder: How media are hosted: `None` (``QQMEDIA_DRIVER``, else the driver `local`), the name of
+            a driver or several to be tried in order, a host of `qqmedia.open_host`, or an object or class with
+            `get_image`, `get_voice` and `get_video`. What was given open is not closed.
+        default_chain_builder_options: Settings of the driver `local`, and of downloads.
+        shard_index: Which shard this process runs.
+        shards: How many there are.
+        subscribe_group_member_event: Subscribe to joins and leaves of members; needs a right.
+        api_base: Address of the API; else ``QQ_API_BASE``, else the public platform.
+        token_url: Whole address of ``getAppAccessToken``; else ``QQ_TOKEN_URL``, else it is below `api_base`.
+        proxy: HTTP proxy for everything that the bot sends.
+        intents: Bits of the events to subscribe to, in place of the usual ones.
+        max_handlers: How many handlers run at once.
+        inline_limit: Up to how many bytes a medium goes up as `file_data` where it has no URL.
+        shutdown_grace: Seconds that running handlers get when the bot ends.
+
+    Raises:
+        ConfigurationError: An argument makes no sense. Whether drivers and addresses are right shows at the start.
+    """
+    settings = AdapterSettings(
+        client_secret=client_secret,
+        builder=default_chain_builder,
+        options=default_chain_builder_options,
+        shard_index=shard_index,
+        shards=shards,
+        subscribe_group_member_event=subscribe_group_member_event,
+        api_base=api_base,
+        token_url=token_url,
+        proxy=proxy,
+        intents=intents,
+        max_handlers=max_handlers,
+        inline_limit=inline_limit,
+        shutdown_grace=shutdown_grace,
+    )
+
+    def adapter(appid: str, token: str = "") -> QQGroupAdapter:  # noqa: ARG001 - the retired fixed token is not sent
+        return QQGroupAdapter(appid, settings)
+
+    return adapter

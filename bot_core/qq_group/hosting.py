@@ -1,0 +1,126 @@
+"""Opens what an adapter's `default_chain_builder` names, and says who prepares media where that is a stranger's."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+
+import qqmedia
+from bot_core.qq_group.builders import Builder, as_builder, start_builder
+from bot_core.qq_group.chain_builder import QQGroupChainBuilder
+from bot_core.qq_group.options import QQGroupChainBuilderOptions
+from qqmedia import Reach, SupportsPublish
+
+__all__ = ("Hosting", "open_hosting")
+
+_DEFAULT_DRIVER: Final = "local"
+
+logger = logging.getLogger("bot_core.qq_group")
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """What the adapter works with.
+
+    Attributes:
+        builder: In charge where neither chain nor element has a builder: a host, or a stranger's object.
+        host: Makes media ready where the builder in charge is a stranger's.
+    """
+
+    builder: Builder
+    host: SupportsPublish
+
+
+@asynccontextmanager
+async def open_hosting(
+    given: str | Sequence[str] | Builder | None,
+    options: QQGroupChainBuilderOptions,
+    *,
+    http: aiohttp.ClientSession,
+    platform_on_loopback: bool,
+) -> AsyncIterator[Hosting]:
+    """Open the media host; on leaving, close what was opened here and nothing else.
+
+    Args:
+        given: `None` (``QQMEDIA_DRIVER``, else `local`), a driver's name or several, a host, or a chain builder.
+        options: Settings of the driver `local`.
+        http: Lent to the host.
+        platform_on_loopback: The platform can fetch loopback addresses.
+
+    Raises:
+        ConfigurationError: A setting is wrong, or `given` is nothing of the kind.
+        DriverError: A driver is not there or cannot be used.
+    """
+    shared: dict[str, Any] = {"http": http, "platform_on_loopback": platform_on_loopback}
+    async with AsyncExitStack() as stack:
+        names = _names(given)
+        if names is not None:
+            settings = _server_settings(options, names)
+            host = await stack.enter_async_context(qqmedia.open_host(_one_or_all(names), **shared, **settings))
+            _tell_reach(host.reach, names)
+            yield Hosting(host, host)
+            return
+        if isinstance(given, SupportsPublish):
+            _warn_of_unused(options, "a media host")
+            await _enter_unopened(given, stack)
+            yield Hosting(given, given)
+            return
+        builder = as_builder(given)
+        if isinstance(builder, QQGroupChainBuilder):
+            await stack.enter_async_context(builder.opened(platform_on_loopback=platform_on_loopback))
+        else:
+            _warn_of_unused(options, type(builder).__name__)
+        start_builder(builder)
+        host = await stack.enter_async_context(qqmedia.open_host("direct", **shared))
+        yield Hosting(builder, host)
+
+
+def _names(given: object) -> list[str] | None:
+    """Return the names of the drivers, or `None` where no names were given."""
+    if given is None:
+        given = os.environ.get("QQMEDIA_DRIVER") or _DEFAULT_DRIVER
+    if isinstance(given, str):
+        return [name for name in (part.strip() for part in given.split(",")) if name] or [_DEFAULT_DRIVER]
+    if isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given):
+        return list(given)
+    return None
+
+
+def _one_or_all(names: Sequence[str]) -> str | Sequence[str]:
+    return names[0] if len(names) == 1 else names
+
+
+def _server_settings(options: QQGroupChainBuilderOptions, names: Sequence[str]) -> dict[str, Any]:
+    settings = options.server_settings()
+    if list(names) == [_DEFAULT_DRIVER]:
+        return settings
+    _warn_of_unused(options, f"the driver {', '.join(names)}")
+    return {}
+
+
+def _warn_of_unused(options: QQGroupChainBuilderOptions, beside: str) -> None:
+    settings = options.server_settings()
+    if settings:
+        logger.warning("default_chain_builder_options: %s means nothing beside %s", ", ".join(sorted(settings)), beside)
+
+
+def _tell_reach(reach: Reach, names: Sequence[str]) -> None:
+    if reach is Reach.PRIVATE:
+        logger.info(
+            "media go to the platform as bytes, as it cannot fetch anything from here (%s); to serve them by URL, set "
+            "public_url (QQMEDIA_LOCAL_PUBLIC_URL) or another driver (QQMEDIA_DRIVER)",
+            ", ".join(names),
+        )
+
+
+async def _enter_unopened(host: SupportsPublish, stack: AsyncExitStack) -> None:
+    """Open a host that nobody opened yet, so that its settings are checked now, and close it with the adapter."""
+    if getattr(host, "is_open", True) or not hasattr(host, "__aenter__"):
+        return
+    await stack.enter_async_context(host)  # type: ignore[arg-type]  # looked for just above

@@ -1,0 +1,162 @@
+"""Plans a chain: as few messages as possible, in the order of its elements, without any I/O.
+
+Text and one picture share a message, where the text stands above the picture; so text that comes *behind* a picture
+begins the next message. Video, voice and file travel alone, and so do markdown and ark (PLATFORM 3.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, assert_never
+
+from bot_core.elements import (
+    Ark,
+    At,
+    AtAll,
+    Element,
+    Embed,
+    Extend,
+    Face,
+    File,
+    Image,
+    Markdown,
+    MarkdownTemplate,
+    Tag,
+    Text,
+    Video,
+    Voice,
+)
+from bot_core.openapi.values import MsgType
+
+__all__ = ("Medium", "Plan", "PlannedMessage", "plan_chain")
+
+Medium: TypeAlias = Image | Voice | Video | File
+
+
+@dataclass(slots=True)
+class PlannedMessage:
+    """One message to be posted.
+
+    Attributes:
+        body: Its fields, without those that only sending knows (`media`, `msg_id`, `msg_seq`).
+        medium: What has to be uploaded for it, if anything.
+    """
+
+    body: dict[str, Any]
+    medium: Medium | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a chain comes to.
+
+    Attributes:
+        messages: To be posted one after the other; empty when there is nothing to say.
+        left_out: Names of elements that have no form here, each once.
+    """
+
+    messages: list[PlannedMessage]
+    left_out: tuple[str, ...] = ()
+
+
+def plan_chain(elements: Iterable[Element], *, reference: str = "") -> Plan:
+    """Plan the messages of a chain.
+
+    Args:
+        elements: What the chain is made of.
+        reference: Reference id of the message to quote; the first message gets it. Empty: none.
+    """
+    planner = _Planner()
+    for element in elements:
+        planner.add(element)
+    planner.close_text()
+    messages = planner.finish()
+    if reference and messages:
+        messages[0].body.setdefault("message_reference", {"message_id": reference})
+    return Plan(messages, tuple(planner.left_out))
+
+
+@dataclass(slots=True)
+class _Planner:
+    messages: list[PlannedMessage] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    # Raw fields that came when no message was there to take them: the next one does.
+    waiting: dict[str, Any] = field(default_factory=dict)
+    left_out: dict[str, None] = field(default_factory=dict)
+
+    def add(self, element: Element) -> None:
+        match element:
+            case Text(content):
+                self.text.append(content)
+            case At(target, enter):
+                self.text.append(f"<@{target}>\n" if enter else f"<@{target}>")
+            case AtAll():
+                self.text.append("<@everyone>")
+            case Image():
+                self.put(PlannedMessage(self.with_text({"msg_type": MsgType.MEDIA.value}), element))
+            case Voice() | Video() | File():
+                self.close_text()
+                self.put(PlannedMessage({"msg_type": MsgType.MEDIA.value}, element))
+            case Markdown() | MarkdownTemplate() | Ark():
+                self.close_text()
+                self.put(PlannedMessage(_own_body(element)))
+            case Extend(data):
+                self.extend(data)
+            case Face() | Tag() | Embed():
+                self.left_out[type(element).__name__] = None
+            case _:
+                assert_never(element)
+
+    def with_text(self, body: dict[str, Any]) -> dict[str, Any]:
+        content = "".join(self.text)
+        self.text.clear()
+        if content.strip():
+            body["content"] = content
+        return body
+
+    def close_text(self) -> None:
+        # The platform refuses a message of white space only.
+        body = self.with_text({"msg_type": MsgType.TEXT.value})
+        if "content" in body:
+            self.put(PlannedMessage(body))
+
+    def put(self, message: PlannedMessage) -> None:
+        message.body.update(self.waiting)
+        self.waiting = {}
+        self.messages.append(message)
+
+    def extend(self, data: Mapping[str, Any]) -> None:
+        """Merge into the message that is being written, else into the last one, else into the next."""
+        if self.messages and not self.text:
+            self.messages[-1].body.update(data)
+        else:
+            self.waiting.update(data)
+
+    def finish(self) -> list[PlannedMessage]:
+        if self.waiting and self.messages:
+            self.messages[-1].body.update(self.waiting)
+        elif self.waiting:  # a chain of nothing but raw fields is a message in itself
+            self.put(PlannedMessage({"msg_type": MsgType.TEXT.value}))
+        return self.messages
+
+
+def _own_body(element: Markdown | MarkdownTemplate | Ark) -> dict[str, Any]:
+    match element:
+        case Markdown():
+            markdown: dict[str, Any] = {"content": element.content}
+            if element.force_verify_image_resource is not None:
+                markdown["force_verify_image_resource"] = element.force_verify_image_resource
+        case MarkdownTemplate():
+            markdown = {"custom_template_id": element.template_id, "params": list(element.params)}
+        case Ark():
+            ark = {"template_id": element.template_id, "kv": list(element.kv)}
+            return {"msg_type": MsgType.ARK.value, "ark": ark}
+        case _:
+            assert_never(element)
+    body: dict[str, Any] = {"msg_type": MsgType.MARKDOWN.value, "markdown": markdown}
+    if element.keyboard_template_id:
+        body["keyboard"] = {"id": element.keyboard_template_id}
+    elif element.keyboard:
+        body["keyboard"] = dict(element.keyboard)
+    return body

@@ -1,0 +1,102 @@
+"""What `qq_group(...)` was given, checked, and where the platform is."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from bot_core.openapi.values import DEFAULT_API_BASE, DEFAULT_TOKEN_URL, Intents
+from bot_core.qq_group.builders import Builder
+from bot_core.qq_group.options import QQGroupChainBuilderOptions
+from qqmedia import ConfigurationError
+
+__all__ = ("AdapterSettings", "Platform")
+
+_TOKEN_PATH: Final = "/app/getAppAccessToken"  # noqa: S105 - a path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterSettings:
+    """Settings of one adapter; refuses what makes no sense when built. `bot_core.qq_group.qq_group` explains them."""
+
+    client_secret: str = field(repr=False)
+    builder: str | Sequence[str] | Builder | None = None
+    options: QQGroupChainBuilderOptions = field(default_factory=QQGroupChainBuilderOptions)
+    shard_index: int = 0
+    shards: int = 1
+    subscribe_group_member_event: bool = False
+    api_base: str | None = None
+    token_url: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+    intents: int | None = None
+    max_handlers: int = 256
+    inline_limit: int = 0
+    shutdown_grace: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.client_secret:
+            raise ConfigurationError("client_secret is empty; it is the AppSecret of the bot's page on q.qq.com")
+        if type(self.shards) is not int or self.shards < 1:
+            raise ConfigurationError(f"shards must be a whole number from 1, got {self.shards!r}")
+        if not 0 <= self.shard_index < self.shards:
+            raise ConfigurationError(
+                f"shard_index must be from 0 to {self.shards - 1} (shards={self.shards}), got {self.shard_index!r}"
+            )
+        for name in ("max_handlers", "inline_limit"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)!r}")
+        if self.shutdown_grace < 0:
+            raise ConfigurationError(f"shutdown_grace must be 0 or more seconds, got {self.shutdown_grace!r}")
+
+    @property
+    def wanted_intents(self) -> int:
+        """The events to subscribe to."""
+        if self.intents is not None:
+            return self.intents
+        wanted = Intents.GROUP_AND_C2C_EVENT | Intents.INTERACTION
+        return wanted | Intents.GROUP_MEMBER_EVENT if self.subscribe_group_member_event else wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Where the platform is.
+
+    Attributes:
+        api_base: Address of the API, without a slash at the end.
+        token_url: Whole address where tokens are given.
+    """
+
+    api_base: str
+    token_url: str
+
+    @classmethod
+    def of(cls, settings: AdapterSettings) -> Platform:
+        """Take it from the settings, else from ``QQ_API_BASE`` and ``QQ_TOKEN_URL``, else the public platform.
+
+        Raises:
+            ConfigurationError: An address is no http(s) URL.
+        """
+        base = settings.api_base or os.environ.get("QQ_API_BASE") or ""
+        token_url = settings.token_url or ("" if settings.api_base else os.environ.get("QQ_TOKEN_URL")) or ""
+        for name, url in (("api_base (QQ_API_BASE)", base), ("token_url (QQ_TOKEN_URL)", token_url)):
+            if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+                raise ConfigurationError(f"{name} must be an http(s) URL, got {url!r}")
+        if not base:
+            return cls(DEFAULT_API_BASE, token_url or DEFAULT_TOKEN_URL)
+        base = base.rstrip("/")
+        return cls(base, token_url or base + _TOKEN_PATH)
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether it runs on this machine, so that it can fetch what is served on loopback."""
+        host = urlsplit(self.api_base).hostname or ""
+        if host == "localhost" or host.endswith(".localhost"):
+            return True
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+
+from bot_core.qq_group import QQGroupChainBuilderOptions, qq_group
+from bot_core.qq_group.settings import AdapterSettings, Platform
+from qqmedia import ConfigurationError
+
+
+def settings(**given: object) -> AdapterSettings:
+    return AdapterSettings(client_secret="s", inline_limit=1, **given)  # type: ignore[arg-type]
+
+
+def test_the_public_platform_is_the_default() -> None:
+    assert Platform.of(settings()) == Platform("https://api.bot.qq.com", "https://api.bot.qq.com/app/getAppAccessToken")
+
+
+def test_the_token_address_is_below_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = Platform("http://127.0.0.1:9000", "http://127.0.0.1:9000/app/getAppAccessToken")
+    assert Platform.of(settings(api_base="http://127.0.0.1:9000/")) == expected
+    monkeypatch.setenv("QQ_API_BASE", "http://127.0.0.1:9000")
+    assert Platform.of(settings()) == expected
+
+
+def test_the_environment_points_a_bot_at_another_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QQ_API_BASE", "http://127.0.0.1:9000")
+    monkeypatch.setenv("QQ_TOKEN_URL", "http://127.0.0.1:9001/token")
+    assert Platform.of(settings()) == Platform("http://127.0.0.1:9000", "http://127.0.0.1:9001/token")
+    # An address in the program does not get its tokens from somewhere else.
+    assert Platform.of(settings(api_base="http://h")).token_url == "http://h/app/getAppAccessToken"
+
+
+@pytest.mark.parametrize(
+    ("base", "on_loopback"),
+    [
+        ("http://127.0.0.1:1", True),
+        ("http://[::1]:1", True),
+        ("http://localhost:1", True),
+        ("https://api.bot.qq.com", False),
+        ("http://10.0.0.1", False),
+    ],
+)
+def test_whether_the_platform_is_on_this_machine(base: str, on_loopback: bool) -> None:
+    assert Platform.of(settings(api_base=base)).on_loopback is on_loopback
+
+
+@pytest.mark.parametrize("given", [{"api_base": "api.bot.qq.com"}, {"token_url": "ftp://x/y"}, {"api_base": "http://"}])
+def test_an_address_that_is_none_is_refused(given: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="must be an http"):
+        Platform.of(settings(**given))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"client_secret": ""}, "client_secret is empty"),
+        ({"client_secret": "s", "shards": 0}, "shards must be"),
+        ({"client_secret": "s", "shards": "auto"}, "shards must be"),
+        ({"client_secret": "s", "shards": 2, "shard_index": 2}, "from 0 to 1"),
+        ({"client_secret": "s", "max_handlers": 0}, "max_handlers"),
+        ({"client_secret": "s", "shutdown_grace": -1}, "shutdown_grace"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused_at_once(given: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        qq_group(**given)  # type: ignore[arg-type]
+
+
+def test_the_secret_never_shows() -> None:
+    adapter = qq_group("very-secret")("1020", "")
+    assert "very-secret" not in repr(adapter) + repr(adapter._settings)
+
+
+def test_only_what_differs_from_the_default_counts_as_given() -> None:
+    assert QQGroupChainBuilderOptions("0.0.0.0", 8086, "./resource").server_settings() == {}
+    assert QQGroupChainBuilderOptions("127.0.0.1", 9000, public_url="https://m").server_settings() == {
+        "host": "127.0.0.1",
+        "port": 9000,
+        "public_url": "https://m",
+    }
+    assert QQGroupChainBuilderOptions(server_config={"a": 1}).server_settings() == {"http_server_options": {"a": 1}}
+
+
+def test_options_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="two names of one thing"):
+        QQGroupChainBuilderOptions(http_server_options={}, server_config={})
+    with pytest.raises(ConfigurationError, match="greater than 0"):
+        QQGroupChainBuilderOptions(media_max_bytes=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "bits"),
+    [
+        ({}, 1 << 25 | 1 << 26),
+        ({"subscribe_group_member_event": True}, 1 << 24 | 1 << 25 | 1 << 26),
+        ({"intents": 1 << 25}, 1 << 25),
+    ],
+)
+def test_what_is_subscribed_to(given: dict[str, object], bits: int) -> None:
+    assert settings(**given).wanted_intents == bits
