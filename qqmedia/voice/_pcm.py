@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from qqmedia.errors import MediaFormatError, MediaTooLargeError
 from qqmedia.voice._options import VoiceOptions
 
-__all__ = ("FRAME_SECONDS", "RATE", "SAMPLE_BYTES", "Abandoned", "Collector", "Killable", "Pcm", "Stop")
+__all__ = ("FRAME_SECONDS", "RATE", "SAMPLE_BYTES", "Abandoned", "Collector", "Killable", "Pcm", "Stop", "check_whole")
 
 RATE: Final = 24_000  # Hz; what QQ plays
 SAMPLE_BYTES: Final = 2
@@ -147,11 +147,8 @@ class Collector:
             raise MediaTooLargeError(self._too_long(seconds))
         if self._total < SAMPLE_BYTES:
             raise MediaFormatError(f"{self._what} holds 0 seconds of sound")
-        if not self.full and promised_seconds is not None and _falls_short(seconds, promised_seconds):
-            raise MediaFormatError(
-                f"{self._what} is cut short or damaged: it says it is {promised_seconds:.1f} s long, "
-                f"only {seconds:.1f} s can be read"
-            )
+        if not self.full and promised_seconds is not None:
+            check_whole(self._what, seconds, promised_seconds)
         usable = min(self._limit, len(self._data)) // SAMPLE_BYTES * SAMPLE_BYTES
         return Pcm(data=bytes(self._data[:usable]), rate=self._rate, decoder=decoder, trimmed=self.full)
 
@@ -163,5 +160,13 @@ class Collector:
         )
 
 
-def _falls_short(seconds: float, promised: float) -> bool:
-    return promised <= _LONGEST_PROMISE_SECONDS and promised - seconds > promised * _MISSING_SHARE + _MISSING_SECONDS
+def check_whole(what: str, seconds: float, promised: float) -> None:
+    """Compare what can be read with what a header promises.
+
+    Raises:
+        MediaFormatError: Much less is there.
+    """
+    if promised <= _LONGEST_PROMISE_SECONDS and promised - seconds > promised * _MISSING_SHARE + _MISSING_SECONDS:
+        raise MediaFormatError(
+            f"{what} is cut short or damaged: it says it is {promised:.1f} s long, only {seconds:.1f} s can be read"
+        )

@@ -31,8 +31,12 @@ def read_sound(given: Input, options: VoiceOptions, stop: Stop) -> Pcm:
         Abandoned: `stop` was asked.
     """
     refuse_text(given)
-    data = given.read() if given.head.startswith(b"RIFF") and given.size <= _MOST_WAV_BYTES else b""
-    wav = parse_wav(data)
+    data = (
+        given.read()
+        if given.head[:4] == b"RIFF" and given.head[8:12] == b"WAVE" and given.size <= _MOST_WAV_BYTES
+        else b""
+    )
+    wav = parse_wav(data, given.name)
     plain = wav is not None and encoder_takes(wav.rate, options)
     if plain and wav is not None and wav.cheap:
         return read_wav(wav, data, options, stop, given.name)

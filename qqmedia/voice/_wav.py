@@ -12,7 +12,7 @@ from typing import Final
 
 from qqmedia.errors import MediaFormatError
 from qqmedia.voice._options import VoiceOptions
-from qqmedia.voice._pcm import Collector, Pcm, Stop
+from qqmedia.voice._pcm import Collector, Pcm, Stop, check_whole
 
 __all__ = ("ENCODER_RATES", "Wav", "parse_wav", "read_wav", "write_wav")
 
@@ -45,8 +45,7 @@ class Wav:
         floating: Whether samples are floating point.
         mask: Which loudspeaker each channel is for, or 0.
         start: Where the samples begin.
-        size: Bytes of samples that are really there.
-        promised: Bytes of samples that the file says it has, or `None`.
+        size: Bytes of samples that are there.
     """
 
     rate: int
@@ -56,7 +55,6 @@ class Wav:
     mask: int
     start: int
     size: int
-    promised: int | None
 
     @property
     def frame_bytes(self) -> int:
@@ -69,8 +67,12 @@ class Wav:
         return self.channels == 1 and not self.floating
 
 
-def parse_wav(data: bytes) -> Wav | None:
-    """Read the head; `None` where this is no WAV file, or one of another coding."""
+def parse_wav(data: bytes, what: str = "the WAV file") -> Wav | None:
+    """Read the head; `None` where this is no WAV file, or one of a coding that is not read here.
+
+    Raises:
+        MediaFormatError: Less sound is there than the head says, whatever its coding.
+    """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return None
     position, form = 12, b""
@@ -80,12 +82,22 @@ def parse_wav(data: bytes) -> Wav | None:
         if name == b"fmt ":
             form = data[position : position + size]
         elif name == b"data":
-            return _head(form, position, size, len(data) - position)
+            return _head(form, position, _whole(form, size, len(data) - position, what)) if form else None
         position += size + size % 2
     return None
 
 
-def _head(form: bytes, start: int, promised: int, available: int) -> Wav | None:
+def _whole(form: bytes, promised: int, available: int, what: str) -> int:
+    """Return how many bytes of samples there are."""
+    if promised in _UNKNOWN_LENGTHS:
+        return available
+    a_second = struct.unpack_from("<I", form, 8)[0] if len(form) >= _FORMAT_BYTES else 0
+    if a_second:
+        check_whole(what, min(promised, available) / a_second, promised / a_second)
+    return min(promised, available)
+
+
+def _head(form: bytes, start: int, size: int) -> Wav | None:
     if len(form) < _FORMAT_BYTES:
         return None
     coding, channels, rate, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", form)
@@ -94,24 +106,15 @@ def _head(form: bytes, start: int, promised: int, available: int) -> Wav | None:
         mask, coding = struct.unpack_from("<IH", form, 20)
     if bits not in _WIDTHS.get(coding, ()) or not channels or not rate or frame_bytes != channels * bits // 8:
         return None
-    unknown = promised in _UNKNOWN_LENGTHS
-    return Wav(
-        rate=rate,
-        channels=channels,
-        bits=bits,
-        floating=coding == _FLOAT,
-        mask=mask,
-        start=start,
-        size=available if unknown else min(promised, available),
-        promised=None if unknown else promised,
-    )
+    floating = coding == _FLOAT
+    return Wav(rate=rate, channels=channels, bits=bits, floating=floating, mask=mask, start=start, size=size)
 
 
 def read_wav(wav: Wav, data: bytes, options: VoiceOptions, stop: Stop, what: str) -> Pcm:
     """Convert to mono 16-bit at the file's own rate.
 
     Raises:
-        MediaFormatError: It has no samples, fewer than it says, or samples that are not numbers.
+        MediaFormatError: It has no samples, or samples that are not numbers.
         MediaTooLargeError: It is too long.
         Abandoned: `stop` was asked.
     """
@@ -122,8 +125,7 @@ def read_wav(wav: Wav, data: bytes, options: VoiceOptions, stop: Stop, what: str
                 break
     except ValueError as error:
         raise MediaFormatError(f"{what} is damaged: it holds samples that are not numbers") from error
-    promised = None if wav.promised is None else wav.promised / wav.frame_bytes / wav.rate
-    return collector.finish("the built-in WAV reader", promised)
+    return collector.finish("the built-in WAV reader")
 
 
 def write_wav(pcm: bytes, rate: int) -> bytes:

@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from voice_media import raw_wav, run_ffmpeg, speech, wav_file
+
+from qqmedia.errors import ConfigurationError, MediaError, MediaFormatError, MediaSourceError, MediaTooLargeError
+from qqmedia.voice import SilkEncoder, VoiceOptions
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+def children() -> list[str]:
+    return " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def encoder_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("qqmedia-silk")]
+
+
+async def until(seen: Callable[[], object]) -> None:
+    """Wait for something that only the system knows."""
+    async with asyncio.timeout(10):
+        while not await asyncio.to_thread(seen):  # noqa: ASYNC110 - nobody could set an event
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture(scope="session")
+def long_flac(ffmpeg: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half an hour of a tone, as a small file."""
+    path = tmp_path_factory.mktemp("long") / "long.flac"
+    run_ffmpeg(ffmpeg, "-f", "lavfi", "-i", "sine=frequency=300:duration=1800:sample_rate=8000", str(path))
+    return path
+
+
+@pytest.mark.asyncio
+@on_linux
+async def test_cancelling_ends_the_child_at_once(with_ffmpeg: None, long_flac: Path, temp_folder: Path) -> None:
+    content = await asyncio.to_thread(long_flac.read_bytes)
+    async with SilkEncoder(VoiceOptions(max_seconds=3600)) as encoder:
+        task = asyncio.create_task(encoder.encode(content), name="to be cancelled")
+        await until(children)
+        assert await asyncio.to_thread(os.listdir, temp_folder)
+        began = time.perf_counter()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.perf_counter() - began < 0.2
+        assert await asyncio.to_thread(children) == []
+        assert await asyncio.to_thread(os.listdir, temp_folder) == []
+
+
+@pytest.mark.asyncio
+@on_linux
+async def test_thirty_timeouts_leave_nothing(
+    stand_in: Callable[[str], None], temp_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asyncio.to_thread(stand_in, "exec sleep 30")
+    monkeypatch.setitem(sys.modules, "av", None)
+    files = await asyncio.to_thread(open_files)
+    async with SilkEncoder(VoiceOptions(timeout=0.02)) as encoder:
+        results = await asyncio.gather(
+            *(encoder.encode(b"ID3\x00" + bytes([n])) for n in range(30)), return_exceptions=True
+        )
+        assert await asyncio.to_thread(children) == []
+    assert {type(result) for result in results} == {MediaError}
+    assert "within 0.02 s" in str(results[0])
+    assert "QQMEDIA_SILK_TIMEOUT" in str(results[0])
+    assert encoder_threads() == []
+    assert await asyncio.to_thread(os.listdir, temp_folder) == []
+    assert await asyncio.to_thread(open_files) <= files + 1  # the selector of a loop may have come meanwhile
+
+
+@pytest.mark.asyncio
+@on_linux
+async def test_cancelling_pyav_ends_the_thread(with_pyav: None, long_flac: Path) -> None:
+    async with SilkEncoder(VoiceOptions(max_seconds=3600)) as encoder:
+        task = asyncio.create_task(encoder.encode(long_flac), name="to be cancelled")
+        await until(encoder_threads)
+        began = time.perf_counter()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.perf_counter() - began < 0.2
+    assert encoder_threads() == []
+
+
+@pytest.mark.asyncio
+@on_linux
+async def test_closing_ends_what_is_running(stand_in: Callable[[str], None]) -> None:
+    await asyncio.to_thread(stand_in, "exec sleep 30")
+    encoder = SilkEncoder()
+    tasks = [asyncio.create_task(encoder.encode(b"ID3\x00" + bytes([n])), name=f"voice {n}") for n in range(5)]
+    await until(children)
+    async with asyncio.timeout(5):
+        await encoder.aclose()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, MediaError) and "closed meanwhile" in str(result) for result in results)
+    assert await asyncio.to_thread(children) == []
+    assert encoder_threads() == []
+    await encoder.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        await encoder.encode(b"x")
+
+
+@pytest.mark.asyncio
+@on_linux
+async def test_encoder_threads_and_children_give_way_to_everything_else(
+    stand_in: Callable[[str], None], tmp_path: Path
+) -> None:
+    await asyncio.to_thread(stand_in, f'cut -d" " -f19 /proc/self/stat > {tmp_path}/nice; exec sleep 30')
+    async with SilkEncoder(VoiceOptions(timeout=0.5)) as encoder:
+        await encoder.encode(wav_file(speech(0.1)))
+        nice = {os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) for thread in encoder_threads()}
+        assert nice == {10}
+        with pytest.raises(MediaError, match="within"):
+            await encoder.encode(b"ID3\x04")
+        assert (await asyncio.to_thread((tmp_path / "nice").read_text)).strip() == "10"
+    assert os.getpriority(os.PRIO_PROCESS, 0) == 0
+
+
+@pytest.mark.asyncio
+async def test_the_event_loop_stays_free_while_ten_voices_are_encoded(
+    with_ffmpeg: None, long_flac: Path, media: dict[str, Path]
+) -> None:
+    lags: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(0.002)
+            lags.append(time.perf_counter() - began - 0.002)
+
+    async with SilkEncoder(VoiceOptions(max_seconds=20, trim=True)) as encoder:
+        contents = [await asyncio.to_thread(media[name].read_bytes) for name in ("mono.mp3", "flac.flac", "adts.aac")]
+        watcher = asyncio.create_task(watch(), name="watcher")
+        await asyncio.gather(*(encoder.encode(content) for content in contents), *(encoder.encode(long_flac),) * 1)
+        await asyncio.gather(*(encoder.encode(wav_file(speech(2 + n / 10))) for n in range(6)))
+        watcher.cancel()
+    assert len(lags) > 30
+    assert sorted(lags)[len(lags) * 9 // 10] < 0.03
+
+
+@pytest.mark.asyncio
+async def test_too_long_names_both_lengths_and_the_settings(front_end: str, media: dict[str, Path]) -> None:
+    async with SilkEncoder(VoiceOptions(max_seconds=1)) as encoder:
+        with pytest.raises(MediaTooLargeError, match=r"'flac\.flac' is 2\.5 s long, a voice may have 1 s") as caught:
+            await encoder.encode(media["flac.flac"])
+    assert "QQMEDIA_SILK_MAX_SECONDS" in str(caught.value)
+    assert "QQMEDIA_SILK_TRIM" in str(caught.value)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", ["flac.flac", "video.mp4", "mono.mp3"])
+async def test_too_long_is_trimmed_when_asked(name: str, front_end: str, media: dict[str, Path]) -> None:
+    async with SilkEncoder(VoiceOptions(max_seconds=1, trim=True)) as encoder:
+        voice = await encoder.encode(media[name])
+    assert voice.info.seconds == 1.0
+    assert "cut to 1.0 s" in voice.note
+
+
+@pytest.mark.asyncio
+async def test_what_a_codec_pads_does_not_make_a_voice_too_long(front_end: str, media: dict[str, Path]) -> None:
+    async with SilkEncoder(VoiceOptions(max_seconds=2.5)) as encoder:
+        assert (await encoder.encode(media["adts.aac"])).info.seconds == 2.5
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("name", "keep"),
+    [("s16-44k.wav", 0.5), ("mulaw8k.wav", 0.5), ("flac.flac", 0.5), ("aac.m4a", 0.6), ("aiff.aiff", 0.3)],
+)
+async def test_a_file_that_was_cut_short_says_so(
+    name: str, keep: float, front_end: str, media: dict[str, Path]
+) -> None:
+    content = await asyncio.to_thread(media[name].read_bytes)
+    async with SilkEncoder() as encoder:
+        with pytest.raises(MediaFormatError, match=r"cut short or damaged|beginning is damaged"):
+            await encoder.encode(content[: int(len(content) * keep)])
+
+
+@pytest.mark.asyncio
+async def test_a_video_may_have_less_sound_than_pictures(front_end: str, ffmpeg: Path, tmp_path: Path) -> None:
+    path = tmp_path / "short-sound.mkv"
+    source = ("-f", "lavfi", "-i", "testsrc=size=64x48:rate=5:duration=4", "-f", "lavfi", "-i", "sine=duration=1")
+    await asyncio.to_thread(run_ffmpeg, ffmpeg, *source, "-c:v", "mpeg4", str(path))
+    async with SilkEncoder() as encoder:
+        assert (await encoder.encode(path)).info.seconds == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.asyncio
+async def test_a_video_without_sound_says_so(front_end: str, ffmpeg: Path, tmp_path: Path) -> None:
+    path = tmp_path / "silent.mp4"
+    source = ("-f", "lavfi", "-i", "testsrc=size=64x48:rate=5:duration=1")
+    await asyncio.to_thread(run_ffmpeg, ffmpeg, *source, "-c:v", "mpeg4", str(path))
+    async with SilkEncoder() as encoder:
+        with pytest.raises(MediaFormatError, match=r"'silent\.mp4' has no sound"):
+            await encoder.encode(path)
+
+
+@pytest.mark.asyncio
+async def test_no_samples_are_zero_seconds(front_end: str) -> None:
+    async with SilkEncoder() as encoder:
+        with pytest.raises(MediaFormatError, match=r"0 seconds|damaged"):
+            await encoder.encode(raw_wav(1, 16, 44_100, 2, b"", promised=0))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("audio", "said"),
+    [
+        (b"", "empty"),
+        (None, "got NoneType"),
+        ("x.mp3", "got str"),
+        (Path("missing.mp3"), "No such file"),
+        (Path(), "folder"),
+    ],
+)
+async def test_what_cannot_be_read_is_named(audio: bytes, said: str) -> None:
+    async with SilkEncoder() as encoder:
+        with pytest.raises(MediaSourceError, match=said):
+            await encoder.encode(audio)
+
+
+@pytest.mark.asyncio
+@on_linux
+async def test_a_full_disk_says_so_and_leaves_nothing(
+    with_ffmpeg: None, media: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    content = await asyncio.to_thread(media["mono.mp3"].read_bytes)
+    async with SilkEncoder() as encoder:
+        with pytest.raises(MediaError, match=r"could not be put into a temporary file.*TMPDIR"):
+            await encoder.encode(content)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"encoder": "pilk"},
+        {"bitrate": 4_999},
+        {"bitrate": 100_001},
+        {"bitrate": 24_000.5},
+        {"bitrate": "24000"},
+        {"max_seconds": 0},
+        {"max_seconds": 3601},
+        {"max_seconds": float("nan")},
+        {"trim": "yes"},
+        {"timeout": 0},
+        {"timeout": float("inf")},
+        {"timeout": True},
+    ],
+)
+def test_nonsense_is_refused_by_name(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError, match=f"silk {next(iter(wrong))} must be"):
+        VoiceOptions(**wrong)
+
+
+@pytest.mark.asyncio
+async def test_graiax_that_is_not_there_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "graiax.silkcoder", None)
+    async with SilkEncoder(VoiceOptions(encoder="graiax")) as encoder:
+        with pytest.raises(ConfigurationError, match=r'pip install "qqmedia\[graiax\]"'):
+            await encoder.encode(wav_file(array("h", [0] * 480)))
+
+
+@pytest.mark.asyncio
+async def test_another_package_under_the_name_of_silk_python_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = type(sys)("pysilk")
+    other.__file__ = "/site-packages/pysilk/__init__.py"
+    other.encode = lambda pcm, data_rate=24_000: pcm
+    monkeypatch.setitem(sys.modules, "pysilk", other)
+    async with SilkEncoder() as encoder:
+        with pytest.raises(ConfigurationError, match=r"pysilk/__init__\.py.*pysilk-mod"):
+            await encoder.encode(wav_file(array("h", [0] * 480)))
