@@ -36,7 +36,7 @@ class Scene:
     """A small conversation.
 
     Attributes:
-        title: What it shows.
+        title: What it shows, in a word or two: it stands in a table.
         user: Who speaks.
         private: In a private chat, not in the group.
         driver: Driver of the bot that answers.
@@ -54,11 +54,11 @@ _CAT: Final = "Look, a cat!"
 SCENES: Final = (
     Scene(title="text", steps=(Step(says="hello", answers=(Expected(text="Hello!"),)),)),
     Scene(
-        title="text and a picture in one message",
+        title="text + picture",
         steps=(Step(says="picture", answers=(Expected(text=_CAT, medium="cat.png", way="url"),)),),
     ),
     Scene(
-        title="several pictures",
+        title="three pictures",
         steps=(
             Step(
                 says="album",
@@ -71,41 +71,41 @@ SCENES: Final = (
         ),
     ),
     Scene(
-        title="a voice from an mp3",
+        title="voice from mp3",
         steps=(Step(says="song", answers=(Expected(medium="song.mp3", way="url"),)),),
     ),
     Scene(
-        title="a voice from a wav",
+        title="voice from wav",
         steps=(Step(says="语音", answers=(Expected(medium="speech.wav", way="url"),)),),
     ),
     Scene(
-        title="a video",
+        title="video",
         steps=(Step(says="video", answers=(Expected(medium="film.mp4", way="url"),)),),
     ),
     Scene(
-        title="a private chat",
+        title="private chat",
         steps=(Step(says="图片", answers=(Expected(text=_CAT, medium="cat.png", way="url"),)),),
         user="Bob",
         private=True,
     ),
     Scene(
-        title="a question that waits for its answer",
+        title="wait + answer",
         steps=(
             Step(says="quiz", answers=(Expected(text="Which animal"),)),
             Step(says="A cat?", answers=(Expected(text="Right!"),)),
         ),
     ),
     Scene(
-        title="the same picture again",
+        title="picture again",
         steps=(Step(says="picture", answers=(Expected(text=_CAT, medium="cat.png", way="cache"),)),),
     ),
     Scene(
-        title="a picture where nothing is hosted",
+        title="bytes: picture",
         steps=(Step(says="picture", answers=(Expected(text=_CAT, medium="cat.png", way="bytes"),)),),
         driver="direct",
     ),
     Scene(
-        title="a voice where nothing is hosted",
+        title="bytes: voice",
         steps=(Step(says="song", answers=(Expected(medium="song.mp3", way="bytes"),)),),
         driver="direct",
     ),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +17,7 @@ from bot_core.demo._scenes import Expected, Scene, Step
 
 __all__ = ("Outcome", "Show")
 
-_COLUMNS: Final = ("scene", "message", "way", "type", "size", "length", "after", "result")
+_COLUMNS: Final = ("scene", "message", "way", "size", "length", "after", "result")
 _MENTION: Final = re.compile(r'<@!?\w+>|<qqbot-at-user id="\w+" ?/>')
 _HOW: Final = {"bytes": "uploaded as bytes", "cache": "the platform had it already"}
 _KB: Final = 1000
@@ -83,15 +82,20 @@ class Show:
         self.line(text, style="red")
 
     def table(self, outcomes: Sequence[Outcome]) -> None:
-        """Show what arrived."""
-        rows = [_row(outcome) for outcome in outcomes]
+        """Show what arrived, and under it what is wrong with it."""
         self.line("")
-        if not self._console.is_terminal:
-            self._plain_table([_COLUMNS, *rows])
-            return
-        table = Table(*_COLUMNS, box=SIMPLE_HEAD)
-        for outcome, row in zip(outcomes, rows, strict=True):
-            *cells, result = row
+        if self._console.is_terminal:
+            self._coloured_table(outcomes)
+        else:
+            self._plain_table([_COLUMNS, *map(_row, outcomes)])
+        for outcome in outcomes:
+            if outcome.verdict and not outcome.right:
+                self.trouble(f"{outcome.scene.title}: {outcome.verdict.text}")
+
+    def _coloured_table(self, outcomes: Sequence[Outcome]) -> None:
+        table = Table(*_COLUMNS, box=None, pad_edge=False)
+        for outcome in outcomes:
+            *cells, result = _row(outcome)
             table.add_row(*map(Text, cells), Text(result, style="green" if outcome.right else "red"))
         self._console.print(table)
 
@@ -108,11 +112,10 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         outcome.scene.title,
         _meant(outcome.expected) if outcome.expected else "",
         medium.way if medium else "",
-        medium.content_type if medium else "",
         _size(len(medium.content)) if medium else "",
         _length(medium.seconds) if medium else "",
         _after(outcome.received.milliseconds) if outcome.received else "",
-        outcome.verdict.text if outcome.verdict else "",
+        outcome.verdict.text if outcome.right and outcome.verdict else "WRONG",
     )
 
 

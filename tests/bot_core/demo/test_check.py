@@ -84,7 +84,7 @@ def test_a_voice_may_lose_what_silk_loses(media: DemoMedia, name: str) -> None:
     verdict = check(Expected(medium=name), message("voice", silk_of(media.sounds[name])), media)
 
     assert verdict.right, verdict.text
-    assert verdict.text.startswith(f"same sound: {media.sounds[name].seconds:.2f} s, loudness 9")
+    assert verdict.text.startswith("same sound, 9")
 
 
 def half_as_loud(sound: Sound) -> Sound:

@@ -91,7 +91,7 @@ def test_a_wrong_picture_is_found_and_named(tmp_path: Path) -> None:
     assert code == 1
     wrong = [line for line in said.splitlines() if "cat.png arrived with other bytes" in line]
     pictures_of_cats = [s for s in SCENES for t in s.steps for e in t.answers if e.medium == "cat.png"]
-    assert [line.split("  ")[0] for line in wrong] == [scene.title for scene in pictures_of_cats]
+    assert [line.split(":")[0] for line in wrong] == [scene.title for scene in pictures_of_cats]
     assert said.count("  same ") == MESSAGES - len(wrong)
     assert f"{len(wrong)} of {MESSAGES} messages did not arrive as they were sent" in said
 
@@ -102,3 +102,4 @@ def test_a_bot_that_dies_is_reported_with_its_last_words(tmp_path: Path) -> None
     assert code == 1
     assert "the bot ended with exit code 1; the end of its log:\n  | warming up\n  | no luck today" in said
     assert said.count("not played: there was no bot any more") == MESSAGES
+    assert said.count("  WRONG\n") == MESSAGES
