@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from qqmedia import ConfigurationError, Upload
 from qqmedia_drivers.local._box import Box, ServerOptions
@@ -38,6 +39,17 @@ T = TypeVar("T")
 logger = logging.getLogger("qqmedia_drivers.local")
 
 
+def _http_logger() -> logging.Logger:
+    """Return the logger for aiohttp: what scanners of the internet send must not fill a bot's log with tracebacks."""
+    http_logger = logging.getLogger("qqmedia_drivers.local.http")
+    http_logger.addFilter(_is_no_gibberish)  # the same function each time: it is added once
+    return http_logger
+
+
+def _is_no_gibberish(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
 class LocalServer:
     """Stores uploads in a folder and serves them; made by `start`, ended by `stop`.
 
@@ -53,7 +65,7 @@ class LocalServer:
         self._recent = RecentBytes()
         handler = Handler(self._folder, self._recent, pool)
         self._runner = web.ServerRunner(
-            web.Server(handler, access_log=None, keepalive_timeout=_KEEPALIVE_SECONDS),
+            web.Server(handler, access_log=None, logger=_http_logger(), keepalive_timeout=_KEEPALIVE_SECONDS),
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )
         self._successor: asyncio.Task[None] | None = None

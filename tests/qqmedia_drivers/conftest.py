@@ -1,0 +1,104 @@
+"""What the tests of drivers share: a context as the host lends it, and uploads."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from qqmedia import Driver, MediaKind, Upload
+from qqmedia_drivers.local import qqmedia_register_drivers
+
+OpenLocal = Callable[..., AbstractAsyncContextManager[Driver]]
+
+
+@dataclass
+class Clock:
+    now: float = 1_900_000_000.0  # later than any file of this run, so that other processes see nothing expired
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Context:
+    """A `DriverContext` without a host."""
+
+    state_dir: Path
+    name: str = "local"
+    platform_on_loopback: bool = True
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        raise AssertionError("a driver that serves files needs no client")
+
+    def time(self) -> float:
+        return self.clock()
+
+    async def in_thread(self, function: Callable[..., Any], /, *args: Any) -> Any:
+        return await asyncio.to_thread(function, *args)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def context(tmp_path: Path, clock: Clock) -> Context:
+    return Context(state_dir=tmp_path, clock=clock)
+
+
+@pytest.fixture
+def make_upload() -> Callable[..., Upload]:
+    def make(content: bytes | Path = b"\x89PNG\r\n\x1a\n content", **changes: Any) -> Upload:
+        body = content if isinstance(content, bytes) else content.read_bytes()
+        digest = hashlib.sha256(body).hexdigest()
+        fields: dict[str, Any] = {
+            "kind": MediaKind.IMAGE,
+            "content_type": "image/png",
+            "size": len(body),
+            "sha256": digest,
+            "key": f"{digest}.png",
+            "filename": "picture.png",
+            "ttl": timedelta(hours=1),
+            "content": content,
+        }
+        return Upload(**(fields | changes))
+
+    return make
+
+
+@pytest.fixture
+def open_local(context: Context) -> OpenLocal:
+    """Open the driver as the host does, on loopback and a free port unless the test says otherwise."""
+    spec = qqmedia_register_drivers()
+    assert spec.name == "local"
+    assert callable(spec.settings)
+    model: Any = spec.settings()
+
+    @asynccontextmanager
+    async def open_it(*, in_context: Context = context, **settings: Any) -> AsyncIterator[Driver]:
+        given = {"host": "127.0.0.1", "port": 0} | settings
+        async with spec.open(
+            model(**{key: value for key, value in given.items() if value is not ...}), in_context
+        ) as it:
+            yield it
+
+    return open_it
+
+
+@pytest_asyncio.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        yield session
