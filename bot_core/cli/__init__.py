@@ -1,1 +1,29 @@
-"""The command qqbot."""
+"""The command `qqbot`: one module a command, imported with nothing heavy, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import typer
+
+from bot_core.cli._demo import demo
+from bot_core.cli._sandbox import sandbox_command, say_command
+from bot_core.errors import BotError
+from qqmedia.cli import run
+
+__all__ = ("app", "main")
+
+app = typer.Typer(
+    name="qqbot",
+    help="QQ group bots: run one, or try it on a QQ platform on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.command("demo")(demo)
+app.command("sandbox")(sandbox_command)
+app.command("say")(say_command)
+
+
+def main() -> None:
+    """Run the command `qqbot`."""
+    run(app, known=(BotError,))

@@ -54,7 +54,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     """
     try:
         value = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RefusedCallError(400, BODY_ERROR, "request body is not JSON") from None
     if not isinstance(value, dict):
         raise RefusedCallError(400, BODY_ERROR, "request body is not a JSON object")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, Final
 
 from bot_core.openapi.values import Intents, Scene, Target
 
-__all__ = ("Speech", "intent_of", "message_event", "target_of")
+__all__ = ("Speech", "intent_of", "message_event", "platform_time", "target_of")
 
 C2C: Final = "C2C_MESSAGE_CREATE"
 GROUP_AT: Final = "GROUP_AT_MESSAGE_CREATE"
@@ -32,6 +33,12 @@ _INTENTS: Final = {name: bit for bit, names in _BY_INTENT.items() for name in na
 def intent_of(event_name: str) -> int:
     """Return the bit that a bot must have asked for to get this event; 0 for an event that nobody knows."""
     return _INTENTS.get(event_name, 0)
+
+
+@lru_cache(maxsize=8)
+def platform_time(second: int) -> str:
+    """Return a second since the epoch as the platform writes it."""
+    return datetime.fromtimestamp(second, _PLATFORM_TIME).isoformat()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +78,7 @@ class Speech:
 
 def message_event(event_name: str, speech: Speech) -> dict[str, Any]:
     """Return the `d` of a message event."""
-    moment = datetime.fromtimestamp(int(speech.time), _PLATFORM_TIME).isoformat()
+    moment = platform_time(int(speech.time))
     data: dict[str, Any] = {"id": speech.id, "content": _content(event_name, speech), "timestamp": moment}
     in_group = speech.target.scene is Scene.GROUP
     if in_group:

@@ -30,8 +30,7 @@ class Names:
 
     def reference(self) -> str:
         """Return a new `REFIDX_` of a message."""
-        number = next(self._counter).to_bytes(6, "big")
-        return f"REFIDX_{base64.b64encode(bytes.fromhex(self._run[:6]) + number + b'=').decode()}=="
+        return f"REFIDX_{self._run}{next(self._counter):010x}=="
 
     def event(self, event_name: str) -> str:
         """Return a new id of an envelope."""

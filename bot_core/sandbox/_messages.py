@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections import OrderedDict
-from datetime import datetime, timedelta, timezone
+from collections.abc import Mapping
 from typing import Any, Final
 
 from bot_core.openapi.values import FileType, MsgType, Scene, Target, as_int
-from bot_core.sandbox._answers import BODY_ERROR, RefusedCallError, encode, parse_object
+from bot_core.sandbox._answers import BODY_ERROR, RefusedCallError, parse_object
+from bot_core.sandbox._events import platform_time
 from bot_core.sandbox._files import FileDesk
 from bot_core.sandbox._ids import Directory, Names
 from bot_core.sandbox._options import SandboxOptions
@@ -42,7 +43,6 @@ _MOST_INPUT_SECONDS: Final = 60
 _INTERACTION_SECONDS: Final = 30 * 60
 
 _LINK: Final = re.compile(r"https?://", re.IGNORECASE)
-_PLATFORM_TIME: Final = timezone(timedelta(hours=8))
 
 
 class Incoming:
@@ -104,13 +104,9 @@ class MessageDesk:
             if media.file_type is not FileType.IMAGE:
                 content = ""  # people do not see it
         arrived = self._arrive(appid, target, body, incoming=incoming, content=content, media=media)
-        return encode(
-            {
-                "id": arrived.id,
-                "timestamp": self._now_text(arrived.at),
-                "ext_info": {"ref_idx": self._names.reference()},
-            }
-        )
+        moment, reference = self._now_text(arrived.at), self._names.reference()
+        # Written by hand: nothing in it needs escaping, and this is the path that benchmarks measure.
+        return f'{{"id":"{arrived.id}","timestamp":"{moment}","ext_info":{{"ref_idx":"{reference}"}}}}'.encode()
 
     def send_file(self, appid: str, target: Target, media: ArrivedMedia) -> str:
         """Let a file arrive by itself (`srv_send_msg`); return the id of the message."""
@@ -235,24 +231,23 @@ class MessageDesk:
     def _now_text(self, now: float) -> str:
         second = int(now)
         if second != self._second:
-            self._second = second
-            self._timestamp = datetime.fromtimestamp(second, _PLATFORM_TIME).isoformat()
+            self._second, self._timestamp = second, platform_time(second)
         return self._timestamp
 
 
 def _message_type(body: dict[str, Any], scene: Scene) -> MsgType:
     """Return the type, once what it needs is there and nothing of another type is."""
-    try:
-        msg_type = MsgType(body.get("msg_type", 0))
-    except ValueError:
-        raise _differ(f"msg_type {body.get('msg_type')!r} is not known") from None
+    given = body.get("msg_type", 0)
+    msg_type = _TYPES.get(given) if isinstance(given, int) else None
+    if msg_type is None:
+        raise _differ(f"msg_type {given!r} is not known")
     if msg_type in _ONLY_IN and _ONLY_IN[msg_type] is not scene:
         raise _differ(f"msg_type {msg_type.value} is not for {scene}")
     needed = _NEEDS.get(msg_type)
     if needed is not None and not isinstance(body.get(needed), dict):
         raise _differ(f"msg_type {msg_type.value} needs the object `{needed}`")
-    for other in _NEEDS.values():
-        if other != needed and body.get(other):
+    for other in _OBJECTS.intersection(body):
+        if other != needed and body[other]:
             raise _differ(f"msg_type {msg_type.value} and `{other}` do not go together")
     if msg_type is MsgType.INPUT_NOTIFY:
         seconds = as_int(body["input_notify"].get("input_second"), 0)
@@ -270,6 +265,9 @@ _NEEDS: Final = {
     MsgType.CARD: "card",
 }
 
+
+_OBJECTS: Final = frozenset(_NEEDS.values())
+_TYPES: Final[Mapping[int, MsgType]] = {msg_type.value: msg_type for msg_type in MsgType}
 
 # Embeds are for guilds.
 _ONLY_IN: Final = {MsgType.EMBED: None, MsgType.INPUT_NOTIFY: Scene.USER, MsgType.CARD: Scene.GROUP}
