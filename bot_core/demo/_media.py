@@ -53,7 +53,7 @@ def make_media(folder: Path) -> DemoMedia:
     _encode.check_encoder()
     folder.mkdir(parents=True, exist_ok=True)
     _cat().save(folder / "cat.png")
-    _sunset().save(folder / "sunset.jpg", quality=90)
+    _dusk().save(folder / "dusk.jpg", quality=90)
     _night().save(folder / "night.png")
     _chart().save(folder / "chart.png")
     (folder / "speech.wav").write_bytes(_sound.speech(_WAV_RATE).as_wav())
@@ -84,7 +84,7 @@ def _cat() -> Image.Image:
     return picture
 
 
-def _sunset() -> Image.Image:
+def _dusk() -> Image.Image:
     picture = _gradient((70, 50, 110), (255, 170, 80))
     draw = ImageDraw.Draw(picture)
     draw.ellipse((230, 200, 410, 380), fill=(255, 230, 120))

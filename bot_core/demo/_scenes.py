@@ -63,7 +63,7 @@ SCENES: Final = (
             Step(
                 says="album",
                 answers=(
-                    Expected(text="Three pictures.", medium="sunset.jpg", way="url"),
+                    Expected(text="Three pictures.", medium="dusk.jpg", way="url"),
                     Expected(medium="night.png", way="url"),
                     Expected(medium="chart.png", way="url"),
                 ),

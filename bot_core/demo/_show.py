@@ -88,9 +88,8 @@ class Show:
             self._coloured_table(outcomes)
         else:
             self._plain_table([_COLUMNS, *map(_row, outcomes)])
-        for outcome in outcomes:
-            if outcome.verdict and not outcome.right:
-                self.trouble(f"{outcome.scene.title}: {outcome.verdict.text}")
+        for text, titles in _problems(outcomes).items():
+            self.trouble(f"{', '.join(titles)}: {text}")
 
     def _coloured_table(self, outcomes: Sequence[Outcome]) -> None:
         table = Table(*_COLUMNS, box=None, pad_edge=False)
@@ -104,6 +103,17 @@ class Show:
         for row in rows:
             cells = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
             self.line("  ".join(cells).rstrip())
+
+
+def _problems(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
+    """Return what is wrong, each with the titles of its scenes."""
+    problems: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.verdict and not outcome.right:
+            titles = problems.setdefault(outcome.verdict.text, [])
+            if outcome.scene.title not in titles:
+                titles.append(outcome.scene.title)
+    return problems
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ async def picture(data: Message) -> Chain:
 @bot.on_message(keywords=["album", "相册"], allow_direct=True)
 async def album(data: Message) -> Chain:
     """Send several pictures: QQ takes one a message, so this becomes three."""
-    return Chain(data).text("Three pictures. 三张图片。").image(["sunset.jpg", "night.png", "chart.png"])
+    return Chain(data).text("Three pictures. 三张图片。").image(["dusk.jpg", "night.png", "chart.png"])
 
 
 @bot.on_message(keywords=["song", "歌"], allow_direct=True)

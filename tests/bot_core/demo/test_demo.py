@@ -89,11 +89,12 @@ def test_a_wrong_picture_is_found_and_named(tmp_path: Path) -> None:
     code, said = shown(bot.replace('.image("cat.png")', '.image("night.png")'), tmp_path)
 
     assert code == 1
-    wrong = [line for line in said.splitlines() if "cat.png arrived with other bytes" in line]
-    pictures_of_cats = [s for s in SCENES for t in s.steps for e in t.answers if e.medium == "cat.png"]
-    assert [line.split(":")[0] for line in wrong] == [scene.title for scene in pictures_of_cats]
-    assert said.count("  same ") == MESSAGES - len(wrong)
-    assert f"{len(wrong)} of {MESSAGES} messages did not arrive as they were sent" in said
+    of_cats = [scene.title for scene in SCENES for step in scene.steps for e in step.answers if e.medium == "cat.png"]
+    [problem] = [line for line in said.splitlines() if "cat.png arrived with other bytes" in line]
+    assert problem.split(":")[0].split(", ")[0] == of_cats[0]
+    assert all(title in problem for title in of_cats)
+    assert said.count("  same ") == MESSAGES - len(of_cats)
+    assert f"{len(of_cats)} of {MESSAGES} messages did not arrive as they were sent" in said
 
 
 def test_a_bot_that_dies_is_reported_with_its_last_words(tmp_path: Path) -> None:
@@ -101,5 +102,5 @@ def test_a_bot_that_dies_is_reported_with_its_last_words(tmp_path: Path) -> None
 
     assert code == 1
     assert "the bot ended with exit code 1; the end of its log:\n  | warming up\n  | no luck today" in said
-    assert said.count("not played: there was no bot any more") == MESSAGES
+    assert said.count("not played: there was no bot any more") == 1
     assert said.count("  WRONG\n") == MESSAGES

@@ -16,7 +16,7 @@ from qqmedia import ConfigurationError
 
 
 def looks_right(media: DemoMedia) -> None:
-    for name, kind in {"cat.png": "PNG", "night.png": "PNG", "chart.png": "PNG", "sunset.jpg": "JPEG"}.items():
+    for name, kind in {"cat.png": "PNG", "night.png": "PNG", "chart.png": "PNG", "dusk.jpg": "JPEG"}.items():
         with Image.open(media.path(name)) as picture:
             assert picture.format == kind
             assert len(picture.convert("RGB").resize((64, 48)).getcolors(4096) or ()) > 3, f"{name} shows nothing"
@@ -24,7 +24,7 @@ def looks_right(media: DemoMedia) -> None:
     assert media.path("song.mp3").read_bytes()[:3] == b"ID3"
     assert media.path("film.mp4").read_bytes()[4:8] == b"ftyp"
     assert sorted(path.name for path in media.folder.iterdir()) == [
-        "cat.png", "chart.png", "film.mp4", "night.png", "song.mp3", "speech.wav", "sunset.jpg",
+        "cat.png", "chart.png", "film.mp4", "night.png", "song.mp3", "speech.wav", "dusk.jpg",
     ]  # fmt: skip
 
 
