@@ -15,6 +15,7 @@ from qqmedia.driver import (
     Driver,
     DriverContext,
     DriverSpec,
+    SupportsCheck,
     SupportsDelete,
     SupportsFind,
     SupportsReach,
@@ -40,6 +41,7 @@ from qqmedia.errors import (
     StorageUnavailableError,
 )
 from qqmedia.hookspecs import hookimpl, hookspec
+from qqmedia.host import HostPolicy, MediaHost, open_host, reach_of
 from qqmedia.media import HostedMedia, MediaKind, MediaSource, Reach, Upload
 
 __all__ = (
@@ -53,9 +55,11 @@ __all__ = (
     "DriverSpec",
     "DriverUnavailableError",
     "DuplicateDriverError",
+    "HostPolicy",
     "HostedMedia",
     "MediaError",
     "MediaFormatError",
+    "MediaHost",
     "MediaKind",
     "MediaSource",
     "MediaSourceError",
@@ -68,6 +72,7 @@ __all__ = (
     "StoragePermissionError",
     "StorageQuotaError",
     "StorageUnavailableError",
+    "SupportsCheck",
     "SupportsDelete",
     "SupportsFind",
     "SupportsPublish",
@@ -76,4 +81,6 @@ __all__ = (
     "Upload",
     "hookimpl",
     "hookspec",
+    "open_host",
+    "reach_of",
 )

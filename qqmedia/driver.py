@@ -31,6 +31,7 @@ __all__ = (
     "Driver",
     "DriverContext",
     "DriverSpec",
+    "SupportsCheck",
     "SupportsDelete",
     "SupportsFind",
     "SupportsReach",
@@ -53,6 +54,20 @@ class Driver(Protocol):
 
         Raises:
             StorageError: One of its subclasses, `from` the SDK's own error.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsCheck(Protocol):
+    """The driver can find out at opening whether it will work."""
+
+    async def check(self) -> None:
+        """Try credentials and bucket by the cheapest call there is; the host calls this once unless ``check=False``.
+
+        Raises:
+            StorageError: It will not work, and the host does not open; or, where `StorageError.may_pass`, it may work
+                later: the host opens with a warning.
         """
         ...
 

@@ -1,0 +1,111 @@
+"""Time limits of a put: nothing moves for so long, or all of it takes longer than the slowest line would."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, fields
+from typing import Any, BinaryIO, Final
+
+from qqmedia.media import Upload
+
+__all__ = ("idle_limit", "total_seconds")
+
+SLOWEST_BYTES_PER_SECOND: Final = 128 * 1024  # 1 Mbit/s
+# What is smaller is read in one go: there is no progress to watch.
+_WATCHED_FROM_BYTES: Final = 1024 * 1024
+_BUFFER_BYTES: Final = 256 * 1024
+
+
+def total_seconds(idle_seconds: float, size: int) -> float:
+    """Return how long something of this size may take with all tries."""
+    return idle_seconds + size / SLOWEST_BYTES_PER_SECOND
+
+
+@asynccontextmanager
+async def idle_limit(upload: Upload, seconds: float) -> AsyncIterator[Upload]:
+    """Give the upload to be put; raise `TimeoutError` when nobody has read from it for so many seconds."""
+    if upload.size < _WATCHED_FROM_BYTES:
+        async with asyncio.timeout(seconds):
+            yield upload
+        return
+    progress = _Progress()
+    loop = asyncio.get_running_loop()
+    handle: asyncio.TimerHandle | None = None
+    async with asyncio.timeout(None) as limit:
+
+        def look() -> None:
+            nonlocal handle
+            remaining = progress.at + seconds - time.monotonic()
+            if remaining <= 0:
+                limit.reschedule(loop.time())
+            else:
+                handle = loop.call_later(remaining, look)
+
+        handle = loop.call_later(seconds, look)
+        try:
+            yield _watched(upload, progress)
+        finally:
+            handle.cancel()
+
+
+class _Progress:
+    """When something was last read; set from any thread."""
+
+    def __init__(self) -> None:
+        self.at = time.monotonic()
+
+    def note(self) -> None:
+        self.at = time.monotonic()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WatchedUpload(Upload):
+    """An upload whose readers are noticed."""
+
+    progress: _Progress = field(repr=False, compare=False)
+
+    def open(self) -> BinaryIO:
+        """As `Upload.open`."""
+        file = Upload.open(self)
+        return io.BufferedReader(_WatchedFile(file, self.progress), _BUFFER_BYTES)
+
+
+def _watched(upload: Upload, progress: _Progress) -> _WatchedUpload:
+    return _WatchedUpload(**{one.name: getattr(upload, one.name) for one in fields(upload)}, progress=progress)
+
+
+class _WatchedFile(io.RawIOBase):
+    def __init__(self, file: Any, progress: _Progress) -> None:
+        self._file = file
+        self._progress = progress
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._progress.note()
+        count: int = self._file.readinto(buffer)
+        return count
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        position: int = self._file.seek(offset, whence)
+        return position
+
+    def tell(self) -> int:
+        position: int = self._file.tell()
+        return position
+
+    def fileno(self) -> int:
+        number: int = self._file.fileno()
+        return number
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -1,0 +1,288 @@
+"""`MediaHost`: the one type that programs hold, over whatever driver was chosen.
+
+It owns its life (opened explicitly, or by its first use) and nothing else: `_opening` decides what is open, `_prepare`
+and `_publish` do the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from enum import Enum, auto
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from qqmedia._context import Clock, SystemClock
+from qqmedia._policy import HostPolicy
+from qqmedia._reach import is_url, reach_of
+from qqmedia.chain_builder import ChainBuilder
+from qqmedia.errors import QQMediaError
+from qqmedia.media import HostedMedia, MediaKind, MediaSource, Reach, Upload, Workspace
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from qqmedia._fetch import NameResolver
+    from qqmedia._opening import Parts
+
+__all__ = ("HostPolicy", "MediaHost", "open_host", "reach_of")
+
+logger = logging.getLogger("qqmedia.host")
+
+
+def open_host(
+    driver: str | Sequence[str] | None = None,
+    /,
+    *,
+    policy: HostPolicy | None = None,
+    check: bool = True,
+    platform_on_loopback: bool = False,
+    http: aiohttp.ClientSession | None = None,
+    state_dir: str | os.PathLike[str] | None = None,
+    plugins: Iterable[object] = (),
+    **settings: Any,
+) -> MediaHost:
+    """Choose a driver; nothing is opened, read or imported yet.
+
+    ::
+
+        async with qqmedia.open_host("s3", bucket="pics") as host:
+            url = await host.get_image(png_bytes)
+
+    Where nobody enters it, the host opens by itself on first use.
+
+    Args:
+        driver: Name of an entry point in the group ``qqmedia``; ``name:section`` for the table
+            ``[qqmedia.name.section]`` of ``qqmedia.toml``; several, as a list or with commas, are tried in order.
+            `None` means ``QQMEDIA_DRIVER``, and ``local`` where that is unset.
+        policy: Limits; `None` takes ``QQMEDIA_HOST_*`` and ``[qqmedia.host]``.
+        check: Let the driver try its credentials when it opens.
+        platform_on_loopback: The QQ platform runs on this machine (the sandbox), so that it can fetch from loopback.
+        http: A session to be shared with drivers; it is not closed.
+        state_dir: Folder for secrets and other state; `None` takes ``QQMEDIA_STATE``, else the user's state folder.
+        plugins: Objects with hooks, beside the installed ones.
+        settings: Of the driver. They win over the environment, which wins over ``qqmedia.toml``.
+    """
+    return MediaHost(
+        driver, policy=policy, check=check, platform_on_loopback=platform_on_loopback, http=http,
+        state_dir=state_dir, plugins=plugins, settings=settings,
+    )  # fmt: skip
+
+
+class _State(Enum):
+    NEW = auto()
+    OPENING = auto()
+    OPEN = auto()
+    FAILED = auto()
+    CLOSED = auto()
+
+
+class MediaHost(ChainBuilder):
+    """Makes media sendable, and stores them where they can be fetched.
+
+    Made by `open_host`, whose arguments these are. Two more are for tests: `clock` and `resolver` (host names of
+    downloads).
+    """
+
+    def __init__(
+        self,
+        driver: str | Sequence[str] | None = None,
+        /,
+        *,
+        policy: HostPolicy | None = None,
+        check: bool = True,
+        platform_on_loopback: bool = False,
+        http: aiohttp.ClientSession | None = None,
+        state_dir: str | os.PathLike[str] | None = None,
+        plugins: Iterable[object] = (),
+        settings: Mapping[str, Any] | None = None,
+        clock: Clock | None = None,
+        resolver: NameResolver | None = None,
+    ) -> None:
+        self._request: dict[str, Any] = {
+            "driver": driver, "policy": policy, "check": check, "platform_on_loopback": platform_on_loopback,
+            "http": http, "state_dir": state_dir, "plugins": tuple(plugins), "settings": dict(settings or {}),
+            "clock": clock or SystemClock(), "resolver": resolver,
+        }  # fmt: skip
+        self._platform_on_loopback = platform_on_loopback
+        self._state = _State.NEW
+        self._entered = False
+        self._keeper: asyncio.Task[None] | None = None  # opens and closes everything; ended by `aclose`
+        self._settled = asyncio.Event()  # no longer opening
+        self._leave = asyncio.Event()
+        self._failure: Exception | None = None
+        self._parts: Parts | None = None
+
+    # --- life
+
+    async def __aenter__(self) -> Self:
+        """Open, and return when everything is checked and ready.
+
+        Raises:
+            QQMediaError: It cannot be opened, is closed, or was entered before.
+        """
+        if self._entered and self._state in (_State.OPENING, _State.OPEN):
+            raise QQMediaError("this media host is open already; enter it once, and share the object")
+        self._entered = True
+        try:
+            await self._open()
+        except asyncio.CancelledError:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close, unless `aclose` did."""
+        if self._state is not _State.CLOSED:
+            await self.aclose()
+
+    def start(self) -> None:
+        """Begin to open on the running event loop; a failure is logged, and raised at first use.
+
+        Harmless when it is open or opening already: several bots may share one host.
+        """
+        if self._state is _State.CLOSED:
+            raise _closed()
+        if self._state is _State.NEW:
+            self._begin().add_done_callback(self._log_failure)
+
+    async def aclose(self) -> None:
+        """End puts that are under way, and close driver and sessions. Objects in a storage stay there.
+
+        Raises:
+            QQMediaError: It was closed before.
+        """
+        if self._state is _State.CLOSED:
+            raise QQMediaError("this media host was closed before; close it once")
+        await self._end()
+        if self._failure is not None and self._parts is not None:  # it opened, and failed while it closed
+            raise self._failure
+
+    async def _open(self) -> Parts:
+        if self._state is _State.NEW:
+            self._begin()
+        await self._settled.wait()
+        if self._state is _State.CLOSED:
+            raise _closed()
+        if self._parts is None:
+            raise self._failure or _closed()
+        return self._parts
+
+    def _begin(self) -> asyncio.Task[None]:
+        self._state = _State.OPENING
+        self._keeper = asyncio.create_task(self._keep(), name="qqmedia host")
+        return self._keeper
+
+    async def _keep(self) -> None:
+        """Open, wait, close: in one task, because context managers may not be left in another one."""
+        try:
+            opening = await asyncio.to_thread(importlib.import_module, "qqmedia._opening")
+            async with AsyncExitStack() as stack:
+                self._parts = await opening.open_parts(opening.Request(**self._request), stack)
+                self._state = _State.OPEN
+                self._settled.set()
+                await self._leave.wait()
+                self._state = _State.CLOSED
+        except Exception as error:  # noqa: BLE001 - kept for whoever uses or closes the host
+            self._failure = error
+        finally:
+            self._state = _State.FAILED if self._parts is None and self._failure else _State.CLOSED
+            self._settled.set()
+
+    async def _end(self) -> None:
+        keeper = self._keeper
+        if keeper is not None:
+            self._leave.set()
+            if self._state is _State.OPENING:
+                keeper.cancel()
+            await asyncio.wait([keeper])
+        self._state = _State.CLOSED
+        self._settled.set()
+
+    def _log_failure(self, keeper: asyncio.Task[None]) -> None:
+        if not keeper.cancelled() and self._parts is None and self._failure is not None:
+            logger.error("the media host cannot be opened: %s", self._failure)
+
+    # --- what it does
+
+    @property
+    def reach(self) -> Reach:
+        """Who can fetch this host's URLs; `Reach.UNKNOWN` until it is open. Of several drivers, the best."""
+        return self._parts.publisher.reach if self._parts else Reach.UNKNOWN
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The drivers, in the order in which they are tried; empty until it is open."""
+        return self._parts.names if self._parts else ()
+
+    @asynccontextmanager
+    async def prepare(
+        self, kind: MediaKind, source: MediaSource, *, filename: str | None = None
+    ) -> AsyncIterator[Upload]:
+        """Make the source ready to be sent: read, sniffed, transformed, measured, hashed, named.
+
+        The upload can be read until the block ends. A path must stay as it is for so long; a file object is read from
+        where it stands to its end, and not closed; a URL is downloaded.
+
+        Args:
+            kind: What it is to be sent as.
+            source: The medium.
+            filename: What people see of a file card; by default the source's own name.
+
+        Raises:
+            MediaSourceError: It cannot be read.
+            MediaFormatError: It is not of this kind.
+            MediaTooLargeError: It is too large.
+        """
+        parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
+        workspace = Workspace()
+        try:
+            yield await parts.preparer.prepare(MediaKind(kind), source, filename, workspace)
+        finally:
+            if workspace.used:
+                await asyncio.shield(asyncio.to_thread(workspace.close))
+
+    async def publish(self, upload: Upload) -> HostedMedia:
+        """Store the upload where it can be fetched; what is stored already is not stored again.
+
+        Raises:
+            StorageError: No driver could store it.
+        """
+        parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
+        return await parts.publisher.publish(upload)
+
+    async def get_image(self, image: MediaSource) -> str | bytes:
+        """Return a URL of the picture, or its bytes where nothing is hosted. A public URL is returned as it is."""
+        return await self._prepared_and_published(MediaKind.IMAGE, image)
+
+    async def get_voice(self, voice_file: MediaSource) -> str | bytes:
+        """Return a URL of the voice as silk, or its bytes; else as `get_image`."""
+        return await self._prepared_and_published(MediaKind.VOICE, voice_file)
+
+    async def get_video(self, video_file: MediaSource) -> str | bytes:
+        """Return a URL of the video, or its bytes; else as `get_image`."""
+        return await self._prepared_and_published(MediaKind.VIDEO, video_file)
+
+    async def _prepared_and_published(self, kind: MediaKind, source: MediaSource) -> str | bytes:
+        if isinstance(source, str) and is_url(source):
+            reach = reach_of(source, platform_on_loopback=self._platform_on_loopback)
+            if reach is not Reach.PRIVATE:
+                return source
+        async with self.prepare(kind, source) as upload:
+            hosted = await self.publish(upload)
+            if hosted.url is not None:
+                return hosted.url
+            if isinstance(hosted.upload.content, Path):
+                return await asyncio.to_thread(hosted.upload.read)
+            return hosted.upload.read()
+
+
+def _closed() -> QQMediaError:
+    return QQMediaError("this media host is closed; open another one with qqmedia.open_host")
