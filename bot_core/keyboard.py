@@ -70,7 +70,7 @@ class Row:
 
     buttons: list[Button] = field(default_factory=list)
 
-    def add_button(
+    def add_button(  # noqa: PLR0917 - AmiyaBot's signature
         self,
         button: str | Button,
         render_label: str,

@@ -294,7 +294,7 @@ class Message:
         options = WaitOptions(force, max_time, level)
         return await self._bound().wait(self, reply, options, data_filter)
 
-    async def wait_channel(
+    async def wait_channel(  # noqa: PLR0917 - AmiyaBot's signature
         self,
         reply: Chain | str | None = None,
         force: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature

@@ -1,0 +1,250 @@
+"""What a bot's author registers: handlers, life-cycle hooks, prefixes, timed tasks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from bot_core.adapter import Adapter
+from bot_core.calls import describe
+from bot_core.chain import Chain
+from bot_core.message import Event, Message
+from bot_core.router import GroupConfig, Handler, Keywords, compile_keywords, longest_first
+from bot_core.tasks import TimedTasks
+
+if TYPE_CHECKING:
+    from bot_core.waits import Waiter
+
+__all__ = ("ALL_EVENTS", "HandlerBook")
+
+ALL_EVENTS: Final = "__all_event__"
+
+MessageFunction: TypeAlias = Callable[[Message], Awaitable[Chain | str | None]]
+VerifyFunction: TypeAlias = Callable[[Message], Awaitable[bool | tuple[Any, ...] | None]]
+EventFunction: TypeAlias = Callable[[Event, Adapter], Awaitable[object]]
+ExceptionFunction: TypeAlias = Callable[[Any, Adapter, Any], Awaitable[object]]
+MessageCreated: TypeAlias = Callable[[Message, Adapter], Awaitable[Message | bool | None]]
+EventCreated: TypeAlias = Callable[[Event, Adapter], Awaitable[Event | bool | None]]
+BeforeHandle: TypeAlias = Callable[[Message, str, Adapter], Awaitable[bool | None]]
+BeforeSend: TypeAlias = Callable[[Chain, str, Adapter], Awaitable[Chain | None]]
+AfterSend: TypeAlias = Callable[[Chain, str, Adapter], Awaitable[object]]
+AfterHandle: TypeAlias = "Callable[[Chain | None, str, Adapter], Awaitable[object]]"
+BeforeWaiterSet: TypeAlias = "Callable[[Message, Waiter, Adapter], Awaitable[Message | None]]"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+logger = logging.getLogger("bot_core.handlers")
+
+
+class HandlerBook:
+    """What was registered on one bot, or on a `MultipleAccounts`.
+
+    Attributes:
+        factory_name: The name under which life-cycle hooks hear of it.
+        version: Grows whenever something is registered.
+    """
+
+    def __init__(self, factory_name: str) -> None:
+        self.factory_name = factory_name
+        self.version = 0
+        self.message_handlers: list[Handler] = []
+        self.event_handlers: dict[str, list[EventFunction]] = {}
+        self.exception_handlers: dict[type[Exception], list[ExceptionFunction]] = {}
+        self.group_configs: dict[str, GroupConfig] = {}
+        self.own_prefix_keywords: list[str] = []
+        self.hooks: dict[str, list[Callable[..., Any]]] = {}
+        self._timed = TimedTasks(self)
+
+    def on_message(  # noqa: PLR0917 - AmiyaBot's signature
+        self,
+        group_id: GroupConfig | str | None = None,
+        keywords: Keywords | None = None,
+        verify: VerifyFunction | None = None,
+        check_prefix: bool | Sequence[str] | None = None,  # noqa: FBT001 - AmiyaBot's signature
+        allow_direct: bool | None = None,  # noqa: FBT001 - AmiyaBot's signature
+        direct_only: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature
+        level: float | None = None,
+    ) -> Callable[[F], F]:
+        """Register a handler for messages; it gets a `Message` and returns a `Chain`, a `str` or `None`.
+
+        Args:
+            group_id: Takes its defaults from the `GroupConfig` of this name.
+            keywords: A `str` that the text contains (case does not count), a pattern to be searched, an `Equal`, or a
+                list of these.
+            verify: Decides instead of keywords: a coroutine function that returns ``bool``, ``(bool, level)`` or
+                ``(bool, level, keypoint)``.
+            check_prefix: `False`: no prefix is needed; a list: one of these is; by default one of the bot's.
+            allow_direct: Serve private chats too.
+            direct_only: Serve private chats only.
+            level: Who has the highest gets the message; by default 1, for a pattern the number of its groups.
+
+        Raises:
+            TypeError: A keyword is none.
+        """
+        matchers = () if verify is not None else compile_keywords(keywords, level)
+        prefixes = check_prefix
+        if prefixes is not None and not isinstance(prefixes, bool):
+            prefixes = longest_first([prefixes] if isinstance(prefixes, str) else prefixes)
+
+        def register(function: F) -> F:
+            if verify is None and not matchers:
+                logger.warning("%s has neither keywords nor verify, so it never gets a message", describe(function))
+            self.message_handlers.append(
+                Handler(
+                    function=function,
+                    factory_name=self.factory_name,
+                    group=group_id,
+                    keywords=matchers,
+                    verify=verify,
+                    check_prefix=prefixes,
+                    allow_direct=allow_direct,
+                    direct_only=direct_only,
+                )
+            )
+            self.version += 1
+            return function
+
+        return register
+
+    def on_event(self, events: str | Sequence[str] = ALL_EVENTS) -> Callable[[F], F]:
+        """Register a handler for events, ``(event, instance)``: of one name, of several, by default of all."""
+        names = [events] if isinstance(events, str) else list(events)
+
+        def register(function: F) -> F:
+            for name in names:
+                self.event_handlers.setdefault(name, []).append(function)
+            return function
+
+        return register
+
+    def on_exception(self, exceptions: type[Exception] | Sequence[type[Exception]] = Exception) -> Callable[[F], F]:
+        """Register a handler for what other handlers raise, ``(error, instance, data)``.
+
+        The handlers of the most specific class that fits are called, and no others. Cancelled waits never arrive.
+        """
+        classes = list(exceptions) if isinstance(exceptions, Sequence) else [exceptions]
+
+        def register(function: F) -> F:
+            for kind in classes:
+                self.exception_handlers.setdefault(kind, []).append(function)
+            return function
+
+        return register
+
+    def set_group_config(self, config: GroupConfig) -> None:
+        """Give defaults to every handler with this `group_id`, whether it is registered already or later."""
+        self.group_configs[config.group_id] = config
+        self.version += 1
+
+    def set_prefix_keywords(self, keyword: str | Sequence[str]) -> None:
+        """Add words, one of which a message must begin with unless it mentions the bot or is private."""
+        self.own_prefix_keywords.extend([keyword] if isinstance(keyword, str) else keyword)
+        self.version += 1
+
+    def timed_task(
+        self,
+        each: float | None = None,
+        sub_tag: str = "default_tag",
+        run_when_added: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature
+        **kwargs: Any,
+    ) -> Callable[[F], F]:
+        """Register a background task ``task(bot)``, which runs while the bot does.
+
+        Args:
+            each: Seconds from one run to the next. Without it and without `kwargs` it runs once.
+            sub_tag: A name to remove it by; several may have the same.
+            run_when_added: Run at once as well.
+            kwargs: For APScheduler, such as ``trigger="cron", hour=0`` (extra `cron`).
+
+        Raises:
+            ConfigurationError: `kwargs` are given and the extra `cron` is not installed, or they make no sense.
+        """
+
+        def register(function: F) -> F:
+            self._timed.add(function, each=each, tag=sub_tag, at_once=run_when_added, options=kwargs)
+            return function
+
+        return register
+
+    def remove_timed_task(self, sub_tag: str) -> None:
+        """Remove every timed task with exactly this tag; one that runs just now may finish."""
+        self._timed.remove(sub_tag)
+
+    def message_created(self, function: F) -> F:
+        """Register ``(data, instance)``, called first: a `Message` replaces the message, `False` drops it."""
+        return self._hook("message_created", function)
+
+    def message_before_handle(self, function: F) -> F:
+        """Register ``(data, factory_name, instance)``, called before the handler; any `False` stops it."""
+        return self._hook("message_before_handle", function)
+
+    def message_before_send(self, function: F) -> F:
+        """Register ``(chain, factory_name, instance)``, called before a chain goes out; a chain replaces it."""
+        return self._hook("message_before_send", function)
+
+    def message_after_send(self, function: F) -> F:
+        """Register ``(chain, factory_name, instance)``, called when a chain went out."""
+        return self._hook("message_after_send", function)
+
+    def message_after_handle(self, function: F) -> F:
+        """Register ``(chain or None, factory_name, instance)``, called when a handler is through."""
+        return self._hook("message_after_handle", function)
+
+    def message_before_waiter_set(self, function: F) -> F:
+        """Register ``(data, waiter, instance)``, called before a wait gets its message; a `Message` replaces it."""
+        return self._hook("message_before_waiter_set", function)
+
+    def event_created(self, function: F) -> F:
+        """Register ``(event, instance)``, called first: an `Event` replaces the event, `False` drops it."""
+        return self._hook("event_created", function)
+
+    def _hook(self, name: str, function: F) -> F:
+        self.hooks.setdefault(name, []).append(function)
+        return function
+
+
+class HandlerBooks:
+    """The handlers of one account: its own first, then those of the `MultipleAccounts` that it belongs to."""
+
+    def __init__(self, own: HandlerBook) -> None:
+        self._books = [own]
+
+    def __iter__(self) -> Iterator[HandlerBook]:
+        return iter(self._books)
+
+    def share(self, book: HandlerBook) -> None:
+        """Add handlers that other accounts have too."""
+        if book not in self._books:
+            self._books.append(book)
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Changes whenever something is registered anywhere."""
+        return tuple([book.version for book in self._books])
+
+    def hooks(self, name: str) -> list[Callable[..., Any]]:
+        """Return the life-cycle hooks of this name."""
+        if len(self._books) == 1:
+            return self._books[0].hooks.get(name, _NONE)
+        return [hook for book in self._books for hook in book.hooks.get(name, _NONE)]
+
+    def event_handlers(self, name: str) -> list[EventFunction]:
+        """Return the handlers for all events, then those for this one."""
+        return [
+            function
+            for wanted in (ALL_EVENTS, name)
+            for book in self._books
+            for function in book.event_handlers.get(wanted, ())
+        ]
+
+    def exception_handlers(self, error: Exception) -> list[ExceptionFunction]:
+        """Return the handlers of the most specific class that `error` is one of."""
+        for kind in type(error).__mro__:
+            found = [function for book in self._books for function in book.exception_handlers.get(kind, ())]
+            if found:
+                return found
+        return []
+
+
+_NONE: Final[list[Any]] = []

@@ -1,0 +1,53 @@
+"""Knows which handler the running code belongs to, and whether that handler only waits for a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+__all__ = ("Slot", "current_slot", "waiting")
+
+
+class Slot:
+    """The place that one running handler takes.
+
+    Attributes:
+        owner: The bot or `MultipleAccounts` that runs it.
+    """
+
+    __slots__ = ("_on_change", "_waits", "owner")
+
+    def __init__(self, owner: object, on_change: Callable[[int], None] | None = None) -> None:
+        self.owner = owner
+        self._on_change = on_change
+        self._waits = 0
+
+    @property
+    def parked(self) -> bool:
+        """Whether it only waits for a message, and so takes no place."""
+        return self._waits > 0
+
+    def _count(self, step: int) -> None:
+        was_parked = self.parked
+        self._waits += step
+        if self._on_change is not None and self.parked != was_parked:
+            self._on_change(-1 if self.parked else 1)
+
+
+# Inherited by the tasks that a handler makes, so that a wait inside `asyncio.wait_for` is known as its handler's too.
+current_slot: ContextVar[Slot | None] = ContextVar("current_slot", default=None)
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Give up the place of the current handler while the block runs, so that the awaited message gets through."""
+    slot = current_slot.get()
+    if slot is None:
+        yield
+        return
+    slot._count(1)  # noqa: SLF001 - this module's own
+    try:
+        yield
+    finally:
+        slot._count(-1)  # noqa: SLF001 - this module's own
