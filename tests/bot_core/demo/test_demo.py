@@ -86,7 +86,9 @@ def test_a_wrong_picture_is_found_and_named(tmp_path: Path) -> None:
     bot = example_bot().read_text(encoding="utf-8")
     assert bot.count('.image("cat.png")') == 1
 
-    code, said = shown(bot.replace('.image("cat.png")', '.image("night.png")'), tmp_path)
+    one_byte_more = '.image(open("cat.png", "rb").read() + b"!")'
+
+    code, said = shown(bot.replace('.image("cat.png")', one_byte_more), tmp_path)
 
     assert code == 1
     of_cats = [scene.title for scene in SCENES for step in scene.steps for e in step.answers if e.medium == "cat.png"]
