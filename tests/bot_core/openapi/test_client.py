@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+
 from bot_core.errors import (
     AuthenticationError,
     MediaRefusedError,
@@ -23,7 +24,6 @@ from bot_core.openapi.client import OpenAPIClient
 from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.token import AccessTokenSource
 from bot_core.openapi.values import BotUser, FileType, Scene, Target
-
 from tests.fakes.gateway import APPID, SECRET, FakePlatform, Reply
 
 GROUP = Target(Scene.GROUP, "GROUP")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from bot_core import errors
 from bot_core.errors import OpenAPIError
 from bot_core.openapi._code_table import GROUPS

@@ -1,0 +1,435 @@
+"""The socket loop against a platform that misbehaves, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from bot_core.errors import AuthenticationError, GatewayError
+from bot_core.gateway.actions import Dispatch
+from bot_core.gateway.address import GatewayAddress
+from bot_core.gateway.cluster import Cluster
+from bot_core.gateway.session import GatewaySession, Timings
+from bot_core.gateway.shard import Shard
+from bot_core.openapi.client import OpenAPIClient
+from bot_core.openapi.token import AccessTokenSource
+from bot_core.openapi.values import Intents
+from tests.fakes.gateway import APPID, SECRET, FakePlatform, Reply
+
+QUICK = Timings(backoff=(0.01, 0.02, 0.03), handshake=0.2, invalid_session=0.03, too_fast=0.03, identify_gap=0.01)
+INTENTS = Intents.GROUP_AND_C2C_EVENT | Intents.INTERACTION
+
+
+class Bot:
+    """One account that keeps what it gets."""
+
+    def __init__(self, http: aiohttp.ClientSession, platform: FakePlatform, secret: str, timings: Timings) -> None:
+        self.events: list[Dispatch] = []
+        self.online: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.fault: Callable[[Dispatch], None] = lambda _dispatch: None
+        tokens = AccessTokenSource(http, appid=APPID, client_secret=secret, token_url=platform.token_url, timeout=1)
+        api = OpenAPIClient(http, api_base=platform.base, tokens=tokens, timeout=1)
+        self.cluster = Cluster(
+            api, tokens, http, intents=INTENTS, shard_index=1, shards=3, appid=APPID, timings=timings
+        )
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self) -> asyncio.Task[None]:
+        self.task = asyncio.create_task(self.cluster.run(self.deliver, self.on_ready), name="bot under test")
+        return self.task
+
+    async def deliver(self, dispatch: Dispatch) -> None:
+        await self.gate.wait()
+        self.fault(dispatch)
+        self.events.append(dispatch)
+
+    async def on_ready(self, dispatch: Dispatch) -> None:
+        self.online.append(dispatch.type)
+
+    @property
+    def got(self) -> list[Any]:
+        return [event.data for event in self.events if event.type == "X"]
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not true():  # noqa: ASYNC110 - what is awaited is a list that grows
+                await asyncio.sleep(0.005)
+
+
+@pytest_asyncio.fixture
+async def platform() -> AsyncIterator[FakePlatform]:
+    async with FakePlatform() as platform:
+        yield platform
+
+
+@pytest_asyncio.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as http:
+        yield http
+
+
+@pytest_asyncio.fixture
+async def new_bot(platform: FakePlatform, http: aiohttp.ClientSession) -> AsyncIterator[Callable[..., Bot]]:
+    bots: list[Bot] = []
+
+    def create(secret: str = SECRET, timings: Timings = QUICK) -> Bot:
+        bots.append(Bot(http, platform, secret, timings))
+        return bots[-1]
+
+    yield create
+    for bot in bots:
+        bot.cluster.stop()
+        if bot.task is not None:
+            with contextlib.suppress(AuthenticationError, GatewayError):
+                async with asyncio.timeout(2):
+                    await bot.task
+    assert [task.get_name() for task in asyncio.all_tasks() if APPID in task.get_name()] == []
+
+
+@pytest_asyncio.fixture
+async def bot(new_bot: Callable[..., Bot]) -> Bot:
+    bot = new_bot()
+    bot.start()
+    return bot
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.asyncio
+async def test_identify_ready_dispatch(bot: Bot, platform: FakePlatform, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "bot_core")
+    connection = await platform.accept()
+    identify = await connection.ready()
+    assert identify["d"]["token"] == "QQBot token-1"
+    assert identify["d"]["shard"] == [1, 3]
+    assert identify["d"]["intents"] == INTENTS
+    for seq in range(2, 102):
+        await connection.event("X", seq, seq=seq)
+    await bot.until(lambda: len(bot.got) == 100)
+    assert bot.got == list(range(2, 102))
+    assert [event.type for event in bot.events[:2]] == ["READY", "X"]
+    assert bot.events[1] == Dispatch("X:2", "X", 2, 2)
+    assert bot.online == ["READY"]
+    assert len([record for record in caplog.records if record.name == "bot_core.gateway"]) == 1
+    assert "token-1" not in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_resume_replays_what_was_missed(bot: Bot, platform: FakePlatform) -> None:
+    connection = await platform.accept()
+    await connection.ready("S")
+    await connection.event("X", "before", seq=2)
+    await bot.until(lambda: bot.got == ["before"])
+    connection.cut()
+    connection = await platform.accept()
+    resume = await connection.hello()
+    assert resume == {"op": 6, "d": {"token": "QQBot token-1", "session_id": "S", "seq": 2}}
+    await connection.event("X", "missed", seq=3)
+    await connection.event("RESUMED", "", seq=4)
+    await connection.event("X", "after", seq=5)
+    await bot.until(lambda: bot.got == ["before", "missed", "after"])
+    assert bot.online == ["READY", "RESUMED"]
+    assert [call.path for call in platform.calls] == ["/gateway"]
+
+
+@pytest.mark.asyncio
+async def test_op_7_leaves_with_a_close_that_keeps_the_session(bot: Bot, platform: FakePlatform) -> None:
+    connection = await platform.accept()
+    await connection.ready()
+    await connection.send({"op": 7})
+    await connection.gone()
+    assert connection.close_code == 4000
+    assert (await (await platform.accept()).hello())["op"] == 6
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("data", "op"), [(True, 6), (False, 2)])
+async def test_op_9(bot: Bot, platform: FakePlatform, data: bool, op: int) -> None:
+    connection = await platform.accept()
+    await connection.ready()
+    await connection.send({"op": 9, "d": data})
+    assert (await (await platform.accept()).hello())["op"] == op
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("code", "op"), [(1000, 6), (4009, 6), (4008, 6), (4567, 6), (4006, 2), (4902, 2), (4014, 2)])
+async def test_close_codes_that_pass(bot: Bot, platform: FakePlatform, code: int, op: int) -> None:
+    connection = await platform.accept()
+    await connection.ready()
+    await connection.close(code)
+    greeting = await (await platform.accept()).hello()
+    assert greeting["op"] == op
+    if code == 4014:
+        assert greeting["d"]["intents"] == Intents.GROUP_AND_C2C_EVENT
+
+
+@pytest.mark.asyncio
+async def test_4004_takes_another_token(bot: Bot, platform: FakePlatform) -> None:
+    connection = await platform.accept()
+    await connection.hello()
+    await connection.close(4004)
+    assert (await (await platform.accept()).hello())["d"]["token"] == "QQBot token-2"
+
+
+@pytest.mark.asyncio
+async def test_a_banned_bot_ends(bot: Bot, platform: FakePlatform) -> None:
+    connection = await platform.accept()
+    await connection.ready()
+    await connection.close(4915)
+    assert bot.task is not None
+    with pytest.raises(GatewayError, match=r"banned.*已封禁"):
+        await asyncio.wait_for(bot.task, 2)
+
+
+@pytest.mark.asyncio
+async def test_a_close_frame_that_is_read_with_events_loses_none(bot: Bot, platform: FakePlatform) -> None:
+    connection = await platform.accept()
+    await connection.ready()
+    await bot.until(lambda: bot.online == ["READY"])
+    bot.gate.clear()
+    for seq in range(2, 42):
+        await connection.event("X", seq, seq=seq)
+    await connection.socket.close(code=4009, drain=False)
+    bot.gate.set()
+    resume = await (await platform.accept()).hello()
+    assert resume["d"]["seq"] == 41
+    assert bot.got == list(range(2, 42))
+
+
+@pytest.mark.asyncio
+async def test_a_hung_socket_is_noticed(bot: Bot, platform: FakePlatform, caplog: pytest.LogCaptureFixture) -> None:
+    connection = await platform.accept()
+    await connection.ready(interval=20)
+    await bot.until(lambda: len(connection.beats) > 3)
+    connection.deaf = True
+    assert (await (await platform.accept()).hello())["op"] == 6
+    assert connection.beats[-1] == 1
+    assert any("the connection is dead; resuming in" in line for line in warnings(caplog))
+
+
+@pytest.mark.asyncio
+async def test_heartbeats_go_on_while_the_bot_is_busy(bot: Bot, platform: FakePlatform) -> None:
+    connection = await platform.accept()
+    await connection.ready(interval=20)
+    await bot.until(lambda: bot.online == ["READY"])
+    bot.gate.clear()
+    await connection.event("X", 2, seq=2)
+    await asyncio.sleep(0.05)
+    before = len(connection.beats)
+    await bot.until(lambda: len(connection.beats) > before + 6)
+    bot.gate.set()
+    await bot.until(lambda: bot.got == [2])
+    before = len(connection.beats)
+    await bot.until(lambda: len(connection.beats) > before + 4)
+    assert platform.connections.empty()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("step", ["Hello", "READY", "RESUMED"])
+async def test_a_handshake_that_hangs_is_given_up(
+    bot: Bot, platform: FakePlatform, caplog: pytest.LogCaptureFixture, step: str
+) -> None:
+    connection = await platform.accept()
+    if step == "READY":
+        await connection.hello()
+    if step == "RESUMED":
+        await connection.ready()
+        connection.cut()
+        await (await platform.accept()).hello()
+    await (await platform.accept()).hello()
+    assert any(f"no {step} within 0.2 s" in line for line in warnings(caplog))
+
+
+@pytest.mark.asyncio
+async def test_a_platform_that_is_not_there_yet(
+    http: aiohttp.ClientSession,
+    new_bot: Callable[..., Bot],
+    platform: FakePlatform,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await platform.__aexit__()
+    bot = new_bot()
+    task = bot.start()
+    await bot.until(lambda: len(warnings(caplog)) >= 3)
+    assert not task.done()
+    assert all(
+        "getAppAccessToken failed" in line and "starting a new session in 0.0 s" in line for line in warnings(caplog)
+    )
+    async with FakePlatform(platform.port) as late:
+        await (await late.accept()).ready()
+        await bot.until(lambda: bot.online == ["READY"])
+
+
+@pytest.mark.asyncio
+async def test_a_wrong_secret_is_fatal_at_once(new_bot: Callable[..., Bot]) -> None:
+    started = time.monotonic()
+    with pytest.raises(AuthenticationError, match=r"100016.*invalid appid or secret.*check appid and client_secret"):
+        await new_bot(secret="wrong").start()
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.asyncio
+async def test_http_answers_instead_of_a_socket_pass(
+    new_bot: Callable[..., Bot], platform: FakePlatform, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform.token_replies += [Reply(503, "<html>busy</html>"), Reply(200, {"code": 100001, "message": "slow down"})]
+    platform.replies += [Reply(503, "<html>busy</html>"), Reply(401, {"code": 11298, "message": "ip"})]
+    platform.socket_replies += [Reply(503, "<html>busy</html>"), Reply(200, "<html>hotel</html>")]
+    bot = new_bot()
+    bot.start()
+    await (await platform.accept()).ready()
+    await bot.until(lambda: bot.online == ["READY"])
+    lines = warnings(caplog)
+    assert len(lines) == 6
+    assert "HTTP 503" in lines[0]
+    assert "slow down" in lines[1]
+    assert "/gateway" in lines[2]
+    assert "allow-list" in lines[3]
+    assert "answered HTTP 503 instead of opening a WebSocket" in lines[4]
+    assert all(line.count("\n") == 0 for line in lines)
+
+
+@pytest.mark.asyncio
+async def test_bad_frames_are_survived(bot: Bot, platform: FakePlatform) -> None:
+    connection = await platform.accept()
+    await connection.ready()
+    for frame in ("", "{", "[]", "null", '{"op":"x"}', '{"op":77}', '{"op":0}', '{"op":0,"t":"X","d":"bare"}'):
+        await connection.send(frame)
+    await connection.socket.send_bytes(b"\xff\xfe")
+    await connection.socket.ping()
+    await connection.event("X", "good", seq=2)
+    await bot.until(lambda: bot.got == ["bare", "good"])
+    assert bot.events[1] == Dispatch("", "X", "bare", None)
+
+
+@pytest.mark.asyncio
+async def test_an_event_that_cannot_be_handled_is_logged_and_the_next_one_comes(
+    bot: Bot, platform: FakePlatform, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fault(dispatch: Dispatch) -> None:
+        if dispatch.data == "bad":
+            raise KeyError("content")
+
+    bot.fault = fault
+    connection = await platform.accept()
+    await connection.ready()
+    await connection.event("X", "bad", seq=2)
+    await connection.event("X", "good", seq=3)
+    await bot.until(lambda: bot.got == ["good"])
+    assert any("X:2 could not be handled" in line for line in warnings(caplog))
+
+
+@pytest.mark.asyncio
+async def test_stop_is_quick_and_keeps_the_session(bot: Bot, platform: FakePlatform) -> None:
+    connection = await platform.accept()
+    await connection.ready()
+    await bot.until(lambda: bot.online == ["READY"])
+    started = time.monotonic()
+    bot.cluster.stop()
+    assert bot.task is not None
+    await bot.task
+    await connection.gone()
+    assert time.monotonic() - started < 0.3
+    assert connection.close_code == 4000
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("moment", ["before", "token", "pause", "busy"])
+async def test_stop_at_any_moment(new_bot: Callable[..., Bot], platform: FakePlatform, moment: str) -> None:
+    bot = new_bot(timings=Timings(backoff=(60,)))
+    if moment == "before":
+        bot.cluster.stop()
+    if moment == "token":
+        platform.token_replies.append(Reply(delay=0.9))
+    if moment == "pause":
+        platform.replies.append(Reply(503, ""))
+    task = bot.start()
+    if moment == "busy":
+        connection = await platform.accept()
+        bot.gate.clear()
+        await connection.ready()
+    await asyncio.sleep(0.05)
+    started = time.monotonic()
+    bot.cluster.stop()
+    bot.cluster.stop()
+    await task
+    assert time.monotonic() - started < 0.3
+
+
+@pytest.mark.asyncio
+async def test_cancelling_passes_through(bot: Bot, platform: FakePlatform) -> None:
+    connection = await platform.accept()
+    await connection.ready()
+    assert bot.task is not None
+    bot.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await bot.task
+    await connection.gone()
+    bot.task = None
+
+
+@pytest.mark.asyncio
+async def test_a_socket_that_never_opens_is_given_up(
+    http: aiohttp.ClientSession, platform: FakePlatform, caplog: pytest.LogCaptureFixture
+) -> None:
+    hung_up = asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+        writer.close()
+        await writer.wait_closed()
+        hung_up.set()
+
+    async def address() -> str:
+        return f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+    async def deliver(_dispatch: Dispatch) -> None:
+        raise AssertionError
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    async with server:
+        tokens = AccessTokenSource(http, appid=APPID, client_secret=SECRET, token_url=platform.token_url)
+        session = GatewaySession(intents=INTENTS, timings=QUICK)
+        shard = Shard(http, session, tokens=tokens, address=GatewayAddress(address), connect_timeout=0.05)
+        running = asyncio.create_task(shard.run(deliver))
+        async with asyncio.timeout(2):
+            while not warnings(caplog):  # noqa: ASYNC110 - a log line cannot be awaited
+                await asyncio.sleep(0.01)
+        shard.stop()
+        await running
+        await asyncio.wait_for(hung_up.wait(), 1)
+    assert "did not open a WebSocket within 0.05 s" in warnings(caplog)[0]
+
+
+@pytest.mark.asyncio
+async def test_the_address_is_kept_and_asked_for_anew_after_a_failure_but_not_too_often() -> None:
+    now = 0.0
+    answers: list[str | Exception] = ["ws://a", "ws://b", GatewayError("not asked for")]
+
+    async def ask() -> str:
+        answer = answers.pop(0)
+        assert isinstance(answer, str)
+        return answer
+
+    address = GatewayAddress(ask, clock=lambda: now)
+    assert [await address.get(), await address.get()] == ["ws://a", "ws://a"]
+    address.failed()
+    now = 9
+    assert await address.get() == "ws://a"
+    now = 10
+    assert await address.get() == "ws://b"
+    now = 1000
+    assert await address.get() == "ws://b"

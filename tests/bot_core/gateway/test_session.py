@@ -1,0 +1,356 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bot_core.errors import AuthenticationError, GatewayError
+from bot_core.gateway.actions import Action, Deliver, Dispatch, Online, Reconnect, Send, Stop
+from bot_core.gateway.close_codes import CLOSE_CODES, CloseAction, look_up
+from bot_core.gateway.session import GatewaySession, Phase
+from bot_core.openapi.values import Intents
+
+INTENTS = Intents.GROUP_AND_C2C_EVENT | Intents.INTERACTION
+
+
+class Driver:
+    """Drives a session as a shard does, with a clock of its own."""
+
+    def __init__(self, intents: int = INTENTS, **known: Any) -> None:
+        self.now = 1000.0
+        self.session = GatewaySession(intents=intents, shard=(0, 2), jitter=lambda: 1.0, **known)
+
+    def receive(self, frame: Any) -> list[Action]:
+        return list(self.session.received(frame if isinstance(frame, str) else json.dumps(frame), self.now))
+
+    def event(self, kind: str, data: Any, seq: int | None) -> list[Action]:
+        return self.receive({"op": 0, "id": f"{kind}:{seq}", "t": kind, "s": seq, "d": data})
+
+    def greet(self, interval: Any = 41250) -> dict[str, Any]:
+        self.session.opened("T", self.now)
+        (send,) = self.receive({"op": 10, "d": {"heartbeat_interval": interval}})
+        return frame_of(send)
+
+    def go_live(self, session_id: str = "S", seq: int = 1) -> None:
+        assert self.greet()["op"] == 2
+        self.event("READY", {"session_id": session_id}, seq)
+        assert self.session.phase is Phase.LIVE
+
+    def resume(self) -> None:
+        assert self.greet()["op"] == 6
+        self.event("RESUMED", "", None)
+
+    def close(self, code: int | None) -> Reconnect:
+        return only(self.session.closed(code, self.now))
+
+    def again(self, ending: Reconnect) -> dict[str, Any]:
+        self.now += ending.delay
+        return self.greet()
+
+
+def frame_of(action: Action) -> dict[str, Any]:
+    assert isinstance(action, Send)
+    frame: dict[str, Any] = json.loads(action.text)
+    return frame
+
+
+def only(actions: Any) -> Reconnect:
+    (action,) = actions
+    assert isinstance(action, Reconnect)
+    return action
+
+
+@pytest.fixture
+def driver() -> Driver:
+    return Driver()
+
+
+@pytest.fixture
+def live(driver: Driver) -> Driver:
+    driver.go_live()
+    driver.now += 10
+    driver.event("X", {}, 2)
+    return driver
+
+
+def test_identify(driver: Driver) -> None:
+    data = driver.greet()["d"]
+    assert (data["token"], data["intents"], data["shard"]) == ("QQBot T", INTENTS, [0, 2])
+    ready = Dispatch("READY:1", "READY", {"session_id": "S"}, 1)
+    assert driver.event("READY", {"session_id": "S"}, 1) == [Online(resumed=False, dispatch=ready), Deliver(ready)]
+    assert (driver.session.session_id, driver.session.seq) == ("S", 1)
+
+
+def test_events_move_the_sequence_on_and_never_back(live: Driver) -> None:
+    assert live.event("X", [1], 9) == [Deliver(Dispatch("X:9", "X", [1], 9))]
+    assert live.event("X", [1], 5) == [Deliver(Dispatch("X:5", "X", [1], 5))]
+    assert live.event("X", [1], None) == [Deliver(Dispatch("X:None", "X", [1], None))]
+    assert live.session.seq == 9
+
+
+def test_resume_after_a_cut(live: Driver) -> None:
+    ending = live.close(None)
+    assert (ending.resume, ending.delay) == (True, 1)
+    assert live.again(ending) == {"op": 6, "d": {"token": "QQBot T", "session_id": "S", "seq": 2}}
+    assert live.event("X", {}, 3) == [Deliver(Dispatch("X:3", "X", {}, 3))]
+    online, deliver = live.event("RESUMED", "", 4)
+    assert isinstance(online, Online)
+    assert online.resumed
+    assert deliver == Deliver(Dispatch("RESUMED:4", "RESUMED", "", 4))
+
+
+def test_a_session_that_was_kept_is_resumed() -> None:
+    assert Driver(session_id="K", seq=7).greet()["d"] == {"token": "QQBot T", "session_id": "K", "seq": 7}
+
+
+def test_op_7_and_the_4009_that_follows_keep_the_session(live: Driver) -> None:
+    ending = only(live.receive({"op": 7}))
+    assert ending.resume
+    assert live.session.closed(4009, live.now) == ()
+    assert live.again(ending)["op"] == 6
+
+
+@pytest.mark.parametrize(
+    ("data", "resume"), [(True, True), (False, False), (None, False), ({"resumable": True}, False), (1, False)], ids=str
+)
+def test_op_9(live: Driver, data: Any, resume: bool) -> None:
+    ending = only(live.receive({"op": 9, "d": data}))
+    assert ending.resume is resume
+    assert ending.delay == (1 if resume else 3)
+    assert live.again(ending)["op"] == (6 if resume else 2)
+
+
+def test_op_9_to_an_identify_asks_for_another_token(driver: Driver) -> None:
+    driver.greet()
+    ending = only(driver.receive({"op": 9, "d": False}))
+    assert ending.fresh_token
+    assert ending.delay == 5  # two identifies are 5 s apart
+
+
+def test_a_heartbeat_of_the_server_is_answered(live: Driver) -> None:
+    assert [frame_of(action) for action in live.receive({"op": 1, "d": None})] == [{"op": 1, "d": 2}]
+
+
+def test_two_heartbeats_without_an_answer_are_a_dead_connection(live: Driver) -> None:
+    for beat in range(2):
+        live.now = live.session.deadline
+        assert [frame_of(action)["d"] for action in live.session.tick(live.now)] == [2], beat
+    live.now = live.session.deadline
+    ending = only(live.session.tick(live.now))
+    assert ending.resume
+    assert "dead" in ending.reason
+    assert live.now <= 1000 + 2 * 41.25 + 10
+
+
+def test_an_answer_keeps_it_alive(live: Driver) -> None:
+    for _ in range(10):
+        live.now = live.session.deadline
+        assert frame_of(*live.session.tick(live.now))["op"] == 1
+        assert live.receive({"op": 11}) == []
+
+
+def test_a_busy_bot_does_not_blame_the_platform(live: Driver) -> None:
+    for _ in range(10):
+        live.now = live.session.deadline
+        assert frame_of(*live.session.tick(live.now, blocked=True))["op"] == 1
+    live.now = live.session.deadline
+    assert frame_of(*live.session.tick(live.now))["op"] == 1
+    assert live.receive({"op": 11}) == []
+    assert live.session.phase is Phase.LIVE
+
+
+@pytest.mark.parametrize("missing", ["Hello", "READY", "RESUMED"])
+def test_each_step_of_the_handshake_has_a_limit(driver: Driver, missing: str) -> None:
+    if missing == "Hello":
+        driver.session.opened("T", driver.now)
+    elif missing == "READY":
+        driver.greet()
+    else:
+        driver.go_live()
+        driver.again(driver.close(None))
+    started = driver.now
+    ending = None
+    while ending is None:
+        driver.now = driver.session.deadline
+        ending = next((a for a in driver.session.tick(driver.now) if isinstance(a, Reconnect)), None)
+    assert f"no {missing} within 30 s" in ending.reason
+    assert driver.now - started == 30
+
+
+def test_a_long_replay_is_no_failed_handshake(live: Driver) -> None:
+    live.again(live.close(None))
+    for seq in range(10, 20):
+        live.now += 25
+        live.receive({"op": 11})
+        assert not [a for a in live.session.tick(live.now) if isinstance(a, Reconnect)]
+        live.event("X", {}, seq)
+    assert live.session.phase is Phase.RESUMING
+
+
+def test_the_platform_closing_before_resumed_means_identify(live: Driver) -> None:
+    live.again(live.close(None))
+    ending = live.close(1000)
+    assert not ending.resume
+    assert live.again(ending)["op"] == 2
+
+
+def test_a_cut_before_resumed_means_resume_again_three_times(live: Driver) -> None:
+    endings = []
+    ending = live.close(None)
+    for _ in range(3):
+        assert live.again(ending)["op"] == 6
+        ending = live.close(None)
+        endings.append(ending.resume)
+    assert endings == [True, True, False]
+
+
+def test_five_disconnects_in_five_minutes_end_the_session(live: Driver) -> None:
+    kept = []
+    for seq in range(5):
+        live.now += 50
+        live.event("X", {}, 10 + seq)
+        ending = live.close(4009)
+        kept.append(ending.resume)
+        live.now += ending.delay
+        if ending.resume:
+            live.resume()
+    assert kept == [True] * 4 + [False]
+
+
+def test_disconnects_that_are_far_apart_do_not(live: Driver) -> None:
+    for seq in range(20):
+        live.now += 80
+        live.event("X", {}, 10 + seq)
+        ending = live.close(4009)
+        assert ending.resume
+        live.now += ending.delay
+        live.resume()
+
+
+def test_pauses_grow_and_only_ready_or_resumed_resets_them(driver: Driver) -> None:
+    delays = [only(driver.session.unreachable("no", driver.now)).delay for _ in range(7)]
+    assert delays == [1, 2, 5, 10, 30, 60, 60]
+    driver.greet()
+    assert driver.close(None).delay == 60
+    driver.go_live()
+    driver.event("X", {}, 2)
+    assert driver.close(None).delay == 1
+
+
+def test_connections_that_end_at_once_three_times_wait_a_minute(driver: Driver) -> None:
+    delays = []
+    for _ in range(3):
+        driver.now += 5
+        driver.go_live()
+        driver.session.session_id = None  # so that the next one identifies too
+        delays.append(driver.close(None).delay)
+    assert delays == [5, 5, 60]
+
+
+@pytest.mark.parametrize("code", sorted(code for code, row in CLOSE_CODES.items() if row.action is CloseAction.STOP))
+def test_closes_that_end_it(live: Driver, code: int) -> None:
+    (stop,) = live.session.closed(code, live.now)
+    assert isinstance(stop, Stop)
+    assert isinstance(stop.error, GatewayError)
+    assert stop.error.close_code == code
+    assert look_up(code).reason_zh in str(stop.error)
+    assert live.receive({"op": 10, "d": {}}) == []
+    assert live.session.unreachable("no", live.now) == ()
+
+
+@pytest.mark.parametrize("code", [4006, 4007, 4900, 4902, 4913, 9001, 9005])
+def test_closes_that_end_the_session(live: Driver, code: int) -> None:
+    assert live.again(live.close(code))["op"] == 2
+
+
+@pytest.mark.parametrize("code", [None, 1000, 1001, 1005, 1006, 1012, 4009, 4321, 4999])
+def test_closes_that_keep_the_session(live: Driver, code: int | None) -> None:
+    assert live.again(live.close(code))["op"] == 6
+
+
+def test_4008_waits_a_minute_and_resumes(live: Driver) -> None:
+    ending = live.close(4008)
+    assert (ending.delay, ending.resume) == (60, True)
+
+
+def test_4004_takes_new_tokens_and_not_for_ever(live: Driver) -> None:
+    for _ in range(5):
+        ending = live.close(4004)
+        assert ending.fresh_token
+        assert live.again(ending)["op"] == 2
+    (stop,) = live.session.closed(4004, live.now)
+    assert isinstance(stop, Stop)
+    assert isinstance(stop.error, AuthenticationError)
+
+
+@pytest.mark.parametrize("code", [4013, 4014])
+def test_refused_intents_go_one_at_a_time(code: int) -> None:
+    driver = Driver(INTENTS | Intents.GROUP_MEMBER_EVENT)
+    driver.greet()
+    ending = driver.close(code)
+    assert "without GROUP_MEMBER_EVENT" in ending.reason
+    assert driver.again(ending)["d"]["intents"] == INTENTS
+    ending = driver.close(code)
+    assert "without INTERACTION" in ending.reason
+    assert driver.again(ending)["d"]["intents"] == Intents.GROUP_AND_C2C_EVENT
+    (stop,) = driver.session.closed(code, driver.now)
+    assert isinstance(stop, Stop)
+    assert "GROUP_AND_C2C_EVENT" in str(stop.error)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "",
+        "{",
+        "[" * 100_000,
+        "[]",
+        "null",
+        "{}",
+        '{"op":{}}',
+        '{"op":99}',
+        '{"op":1e999}',
+        '{"op":0}',
+        '{"op":0,"t":7,"s":[]}',
+        '{"op":12}',
+    ],
+    ids=range(12),
+)
+def test_odd_frames_are_said_once_and_ignored(live: Driver, frame: str, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        assert live.receive(frame) == []
+    assert len(caplog.records) == 1
+    assert live.session.phase is Phase.LIVE
+
+
+def test_bytes_are_read_like_text(live: Driver) -> None:
+    assert len(live.session.received(b'{"op":"0","t":"X","s":"12"}', live.now)) == 1
+    assert live.session.seq == 12
+    assert live.session.received(b"\xff\xfe\x00", live.now) == ()
+
+
+@pytest.mark.parametrize("hello", [None, [], {}, {"heartbeat_interval": "x"}, {"heartbeat_interval": -1}], ids=str)
+def test_a_hello_without_an_interval_is_good_enough(driver: Driver, hello: Any) -> None:
+    driver.session.opened("T", driver.now)
+    assert frame_of(*driver.receive({"op": 10, "d": hello}))["op"] == 2
+    assert driver.session.deadline == driver.now + 30
+
+
+def test_a_second_hello_does_not_identify_again(live: Driver) -> None:
+    assert live.receive({"op": 10, "d": {"heartbeat_interval": 1000}}) == []
+    assert live.session.deadline == live.now + 1
+
+
+@pytest.mark.parametrize("data", ["", None, {}, {"session_id": 7}, {"session_id": ""}], ids=repr)
+def test_ready_without_a_session_is_live_and_identifies_next_time(driver: Driver, data: Any) -> None:
+    driver.greet()
+    assert len(driver.event("READY", data, 1)) == 2
+    assert driver.again(driver.close(None))["op"] == 2
+
+
+def test_neither_token_nor_frame_is_shown(driver: Driver) -> None:
+    driver.session.opened("T0KEN", driver.now)
+    (send,) = driver.receive({"op": 10, "d": {}})
+    assert "T0KEN" not in repr(send)
+    assert "T0KEN" in send.text  # type: ignore[union-attr]

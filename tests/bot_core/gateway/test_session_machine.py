@@ -1,0 +1,189 @@
+"""Whatever the platform sends, whenever: the session never resumes the dead, never goes back, never falls asleep."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from bot_core.gateway.actions import Action, Reconnect, Send, Stop
+from bot_core.gateway.close_codes import CLOSE_CODES
+from bot_core.gateway.session import GatewaySession, Phase
+from bot_core.openapi.values import Intents, as_int
+
+LONGEST_SILENCE = 60  # seconds; with a tick it ends in an action, so that 90 s are never reached
+IDENTIFY_GAP = 5
+ROUNDING = 1e-6
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["op", "d", "s", "t"]), inner),
+    max_leaves=6,
+)
+sequence_numbers = st.none() | st.integers(-2, 50) | st.integers(0, 50).map(str) | json_values
+session_ids = st.sampled_from(["A", "B", "C"])
+
+
+class GatewayMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        intents = Intents.GROUP_AND_C2C_EVENT | Intents.INTERACTION | Intents.GROUP_MEMBER_EVENT
+        self.session = GatewaySession(intents=intents, jitter=lambda: 0.0)
+        self.connected = False
+        self.stopped = False
+        self.connect_at: float | None = self.now
+        self.last_identify = -math.inf
+        self.given: set[str] = set()
+        self.buried: set[str] = set()
+        self.last = (self.session.session_id, self.session.seq)
+
+    def take(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            assert not self.stopped
+            match action:
+                case Send(_, text):
+                    self.sent(json.loads(text))
+                case Reconnect(delay, _, resume):
+                    assert 0 <= delay <= 60
+                    assert resume == (self.session.session_id is not None)
+                    self.connected, self.connect_at = False, self.now + delay
+                case Stop():
+                    self.connected, self.stopped, self.connect_at = False, True, None
+                case _:
+                    assert self.connected
+        self.watch_sequence()
+
+    def sent(self, frame: dict[str, Any]) -> None:
+        if frame["op"] == 6:
+            assert frame["d"]["session_id"] == self.session.session_id
+            assert frame["d"]["session_id"] in self.given - self.buried
+            assert frame["d"]["seq"] == (self.session.seq or 0)
+        elif frame["op"] == 2:
+            assert self.session.session_id is None
+            assert self.now - self.last_identify >= IDENTIFY_GAP - ROUNDING
+            self.last_identify = self.now
+        else:
+            assert frame == {"op": 1, "d": self.session.seq}
+
+    def watch_sequence(self) -> None:
+        session_id, seq = self.last
+        self.last = (self.session.session_id, self.session.seq)
+        if session_id is not None and session_id == self.session.session_id and seq is not None:
+            assert self.session.seq is not None
+            assert self.session.seq >= seq
+
+    def frame(self, frame: Any) -> None:
+        self.take(self.session.received(json.dumps(frame), self.now))
+
+    @precondition(lambda self: self.connect_at is not None and not self.connected)
+    @rule(opens=st.booleans())
+    def connect(self, opens: bool) -> None:
+        assert self.connect_at is not None
+        self.now = max(self.now, self.connect_at)
+        if opens:
+            self.connected, self.connect_at = True, None
+            self.session.opened("T", self.now)
+        else:
+            self.take(self.session.unreachable("refused", self.now))
+
+    @precondition(lambda self: self.connected)
+    @rule(interval=st.sampled_from([10, 1000, 41250, 10**9, None]))
+    def hello(self, interval: int | None) -> None:
+        self.frame({"op": 10, "d": {"heartbeat_interval": interval}})
+
+    @precondition(lambda self: self.connected)
+    @rule(session_id=session_ids, seq=st.integers(0, 5))
+    def ready(self, session_id: str, seq: int) -> None:
+        if self.session.phase in {Phase.IDENTIFYING, Phase.RESUMING}:
+            self.last = (None, None)  # a session begins, perhaps under a name that was there before
+            self.given.add(session_id)
+            self.buried.discard(session_id)
+        self.frame({"op": 0, "t": "READY", "s": seq, "d": {"session_id": session_id}})
+
+    @precondition(lambda self: self.connected)
+    @rule(kind=st.sampled_from(["RESUMED", "GROUP_AT_MESSAGE_CREATE", "", None, 7]), seq=sequence_numbers)
+    def event(self, kind: object, seq: object) -> None:
+        self.frame({"op": 0, "t": kind, "s": seq, "d": ""})
+
+    @precondition(lambda self: self.connected)
+    @rule()
+    def live_quickly(self) -> None:
+        self.hello(41250)
+        self.ready("A", 1)
+
+    @precondition(lambda self: self.connected)
+    @rule(op=st.sampled_from([1, 7, 11, 12, 99]))
+    def control(self, op: int) -> None:
+        self.frame({"op": op, "d": None})
+
+    @precondition(lambda self: self.connected)
+    @rule(data=st.booleans() | json_values)
+    def invalid_session(self, data: object) -> None:
+        before = self.session.session_id
+        self.frame({"op": 9, "d": data})
+        if data is not True and before is not None:
+            self.buried.add(before)
+
+    @precondition(lambda self: self.connected)
+    @rule(frame=json_values | st.text(max_size=8))
+    def anything(self, frame: Any) -> None:
+        if isinstance(frame, dict) and as_int(frame.get("op"), -1) == 9:
+            return  # has a rule of its own, which keeps the books
+        self.frame(frame)
+
+    @precondition(lambda self: self.connected)
+    @rule(text=st.text(max_size=8) | st.binary(max_size=8))
+    def no_json(self, text: str | bytes) -> None:
+        self.take(self.session.received(text, self.now))
+
+    @precondition(lambda self: self.connected)
+    @rule(code=st.none() | st.sampled_from(sorted(CLOSE_CODES)) | st.integers(1000, 4999))
+    def close(self, code: int | None) -> None:
+        resuming, before = self.session.phase is Phase.RESUMING, self.session.session_id
+        self.take(self.session.closed(code, self.now))
+        if resuming and code not in {None, 1006} and before is not None:
+            assert self.session.session_id is None
+            self.buried.add(before)
+
+    @precondition(lambda self: self.connected)
+    @rule(blocked=st.booleans())
+    def wait_for_the_deadline(self, blocked: bool) -> None:
+        assert self.session.deadline < math.inf
+        self.now = max(self.now, self.session.deadline)
+        actions = list(self.session.tick(self.now, blocked=blocked))
+        assert actions or blocked
+        self.take(actions)
+        assert self.session.deadline > self.now or not self.connected
+
+    @precondition(lambda self: self.connected)
+    @rule(part=st.floats(0, 1))
+    def time_passes(self, part: float) -> None:
+        self.now += max(0.0, self.session.deadline - self.now) * part
+
+    @rule()
+    def late_news_of_a_socket_that_is_gone(self) -> None:
+        if not self.connected:
+            assert list(self.session.closed(4009, self.now)) == []
+            assert list(self.session.received('{"op":7}', self.now)) == []
+            assert list(self.session.tick(self.now)) == []
+
+    @invariant()
+    def something_is_always_due(self) -> None:
+        due = self.session.deadline if self.connected else self.connect_at
+        assert self.stopped or due is not None
+        assert due is None or due - self.now <= LONGEST_SILENCE + ROUNDING
+
+
+def test_the_session_survives_anything(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, logger="bot_core.gateway")
+    run_state_machine_as_test(
+        GatewayMachine, settings=settings(max_examples=100, stateful_step_count=40, deadline=None)
+    )
