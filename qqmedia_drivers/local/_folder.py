@@ -105,14 +105,15 @@ class Folder:
             MediaSourceError: The upload cannot be read any more.
             WriteStopped: `stop` was set, or the folder is being closed.
         """
-        claim = _Claim(clock() + upload.ttl.total_seconds(), clock)
-        if self._extend(owner, name, claim):
+        seconds = upload.ttl.total_seconds()
+        if self._extend(owner, name, _Claim(clock() + seconds, clock)):
             return
         temporary = self._begin()
         try:
             self._write(temporary, upload, stop)
             with self._lock, disk_errors(f"{name} cannot be stored in {self._options.resource_path}"):
                 self._check(stop)
+                claim = _Claim(clock() + seconds, clock)  # from now on, however long the bytes took
                 stored = self.objects.get(name) or StoredObject(self._box.path / name, upload.size, upload.content_type)
                 _set_expiry(temporary, max(claim.expires_at, *(c.expires_at for c in stored.claims.values()), 0.0))
                 _replace(temporary, stored.path)

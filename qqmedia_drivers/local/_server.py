@@ -17,9 +17,9 @@ from typing import Final, TypeVar
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from qqmedia import ConfigurationError, Upload
+from qqmedia import ConfigurationError, StorageUnavailableError, Upload
 from qqmedia_drivers.local._box import Box, ServerOptions
-from qqmedia_drivers.local._folder import Folder
+from qqmedia_drivers.local._folder import Folder, WriteStopped
 from qqmedia_drivers.local._http import Handler, RecentBytes
 from qqmedia_drivers.local._names import object_name
 from qqmedia_drivers.local._ports import bind_shared, join
@@ -103,6 +103,8 @@ class LocalServer:
         stop = threading.Event()
         try:
             await self.in_thread(self._folder.put, owner, name, upload, clock, stop)
+        except WriteStopped as error:
+            raise StorageUnavailableError("the server is being closed") from error
         finally:
             stop.set()  # a thread cannot be cancelled: it looks at this
         if isinstance(upload.content, bytes):

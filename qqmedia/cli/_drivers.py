@@ -1,0 +1,63 @@
+"""``qqmedia drivers``: what is installed, and why something does not work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from qqmedia.plugins import Discovery, discover
+
+__all__ = ("drivers",)
+
+_STYLES: Final = {"ready": "green", "plugin": "green", "missing": "yellow", "broken": "red", "duplicate": "red"}
+
+
+class _Row(NamedTuple):
+    name: str
+    origin: str
+    status: str
+    reason: str
+
+
+def drivers() -> None:
+    """List the drivers that are installed, and say why one cannot be used.
+
+    A driver is ready, or a package that it needs is missing (with the command that installs it), or it is broken, or
+    two distributions bring it under one name. Plugins without a driver are listed too. On a terminal it is a table,
+    otherwise one line each, with tabs.
+    """
+    discovery = discover()
+    rows = sorted(_rows(discovery))
+    console = Console()
+    if console.is_terminal:
+        console.print(_table(rows))
+    else:
+        for row in rows:
+            typer.echo("\t".join(row))
+    if discovery.blocked:
+        typer.echo(f"kept out by QQMEDIA_BLOCK: {', '.join(sorted(discovery.blocked))}", err=True)
+
+
+def _rows(discovery: Discovery) -> Iterator[_Row]:
+    for driver in discovery.drivers:
+        yield _Row(driver.name, f"{driver.distribution} {driver.version}", driver.status, driver.reason)
+    listed = {driver.name for driver in discovery.drivers}
+    for plugin in discovery.plugins:
+        if plugin.name in listed:  # it did not load, so it stands among the drivers as broken
+            continue
+        reason = "no driver" if plugin.error is None else " ".join(str(plugin.error).split())
+        status = "plugin" if plugin.error is None else "broken"
+        yield _Row(plugin.name, f"{plugin.distribution} {plugin.version}", status, reason)
+
+
+def _table(rows: list[_Row]) -> Table:
+    table = Table("driver", "from", "status", "", box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        style = _STYLES.get(row.status, "")
+        table.add_row(escape(row.name), escape(row.origin), f"[{style}]{row.status}[/]", escape(row.reason))
+    return table
