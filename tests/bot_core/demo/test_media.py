@@ -24,7 +24,7 @@ def looks_right(media: DemoMedia) -> None:
     assert media.path("song.mp3").read_bytes()[:3] == b"ID3"
     assert media.path("film.mp4").read_bytes()[4:8] == b"ftyp"
     assert sorted(path.name for path in media.folder.iterdir()) == [
-        "cat.png", "chart.png", "film.mp4", "night.png", "song.mp3", "speech.wav", "dusk.jpg",
+        "cat.png", "chart.png", "dusk.jpg", "film.mp4", "night.png", "song.mp3", "speech.wav",
     ]  # fmt: skip
 
 
