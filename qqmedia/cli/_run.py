@@ -32,7 +32,7 @@ def run(app: typer.Typer, *, known: tuple[type[Exception], ...] = ()) -> NoRetur
         app(args=arguments, standalone_mode=True)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
-    except (QQMediaError, OSError, *known) as error:
+    except (QQMediaError, OSError, *known) as error:  # type: ignore[misc] # a tuple with a star in it is beyond mypy
         if debug:
             raise
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_one_line(error)}", highlight=False)
