@@ -19,7 +19,7 @@ from bot_core.demo._bot_process import BotFailedError, BotProcess, example_bot, 
 from bot_core.demo._check import Medium, Received, Verdict, check
 from bot_core.demo._keep import forget, keep
 from bot_core.demo._media import DemoMedia, make_media
-from bot_core.demo._scenes import SCENES, Scene, Step
+from bot_core.demo._scenes import SCENES, Expected, Scene, Step
 from bot_core.demo._show import Outcome, Show
 from bot_core.errors import SandboxError
 from bot_core.openapi.values import FileType
@@ -39,14 +39,19 @@ _SECRET: Final = "demo-secret"  # noqa: S105 - of accounts that exist for second
 _APPIDS: Final = {"local": "102000001", "direct": "102000002"}
 
 _CONNECT_SECONDS: Final = 20.0
-_ANSWER_SECONDS: Final = 15.0
-_SHORT_OF_PATIENCE_SECONDS: Final = 4.0  # once something did not arrive: the whole demo stays under a minute
+_PATIENCE_SECONDS: Final = 15.0
+_LITTLE_PATIENCE_SECONDS: Final = 3.0  # once something did not arrive: the whole demo stays under a minute
 
 _NOT_PLAYED: Final = Verdict(right=False, text="not played: there was no bot any more")
-_UNASKED: Final = Verdict(right=False, text="nobody asked for it")
 
 
-def run_demo(output: Path, *, bot_file: Path | None = None, console: Console | None = None) -> int:
+def run_demo(
+    output: Path,
+    *,
+    bot_file: Path | None = None,
+    console: Console | None = None,
+    patience_seconds: float = _PATIENCE_SECONDS,
+) -> int:
     """Play the conversation, show it, save what arrived to `output`, and return the exit code.
 
     0: everything arrived as it was sent. 1: something did not, and the table says what. 143: SIGTERM came. Whatever
@@ -56,6 +61,7 @@ def run_demo(output: Path, *, bot_file: Path | None = None, console: Console | N
         output: Gets ``sent``, ``arrived`` and the logs of the bot; made if it is not there.
         bot_file: Another bot than the example bot: a program that answers what `SCENES` says.
         console: Where to print.
+        patience_seconds: How long to wait for an answer; once one has not come, at most 3 s for each that follows.
 
     Raises:
         ConfigurationError: What makes the demo's mp3 and mp4 is not installed.
@@ -65,7 +71,9 @@ def run_demo(output: Path, *, bot_file: Path | None = None, console: Console | N
     with tempfile.TemporaryDirectory(prefix="qqmedia-demo-", ignore_cleanup_errors=True) as scratch:
         media = make_media(output.absolute() / "sent")
         forget(output / "arrived")
-        performance = _Performance(output, Path(scratch), bot_file or example_bot(), media, show)
+        performance = _Performance(
+            output, Path(scratch), bot_file or example_bot(), media, show, patience=patience_seconds
+        )
         try:
             asyncio.run(performance.play())
         except asyncio.CancelledError:
@@ -85,7 +93,9 @@ class _Performance:
         surplus: Of messages that nobody had asked for.
     """
 
-    def __init__(self, output: Path, scratch: Path, bot_file: Path, media: DemoMedia, show: Show) -> None:
+    def __init__(
+        self, output: Path, scratch: Path, bot_file: Path, media: DemoMedia, show: Show, *, patience: float
+    ) -> None:
         self.outcomes: list[Outcome] = []
         self.surplus: list[Outcome] = []
         self._output = output
@@ -94,7 +104,7 @@ class _Performance:
         self._media = media
         self._show = show
         self._file_infos: set[str] = set()
-        self._patience = _ANSWER_SECONDS
+        self._patience = patience
 
     async def play(self) -> None:
         """Play all scenes, or as many as the bot lives to see."""
@@ -122,7 +132,8 @@ class _Performance:
         for scene, step, said in asked:
             for arrived in (await sandbox.replies(said, 0))[len(step.answers) :]:
                 received = await self._receive(arrived, since=said.monotonic)
-                self.surplus.append(Outcome(scene=scene, step=step, received=received, verdict=_UNASKED))
+                verdict = Verdict(right=False, text=f"one message more than expected: {received.text!r}")
+                self.surplus.append(Outcome(scene=scene, step=step, received=received, verdict=verdict))
 
     @asynccontextmanager
     async def _bot(self, sandbox: Sandbox, driver: str) -> AsyncIterator[BotProcess]:
@@ -165,15 +176,20 @@ class _Performance:
             try:
                 arrived = await bot.while_alive(sandbox.replies(said, count, self._patience))
             except TimeoutError as error:
-                self._patience = _SHORT_OF_PATIENCE_SECONDS
-                self._show.trouble(f"   {error}; {await bot.last_words()}")
-                verdict = Verdict(right=False, text=str(error))
-                self.outcomes.append(Outcome(scene=scene, step=step, expected=expected, verdict=verdict))
-                continue
+                await self._give_up(bot, scene, step, step.answers[count - 1 :], str(error))
+                break
             received = await self._receive(arrived[count - 1], since=said.monotonic)
             self._show.received(scene, received)
             self.outcomes.append(Outcome(scene=scene, step=step, expected=expected, received=received))
         return said
+
+    async def _give_up(
+        self, bot: BotProcess, scene: Scene, step: Step, missing: Sequence[Expected], problem: str
+    ) -> None:
+        self._patience = min(self._patience, _LITTLE_PATIENCE_SECONDS)
+        self._show.trouble(f"   {problem}; {await bot.last_words()}")
+        verdict = Verdict(right=False, text=problem)
+        self.outcomes += (Outcome(scene=scene, step=step, expected=each, verdict=verdict) for each in missing)
 
     async def _receive(self, arrived: Arrived, *, since: float) -> Received:
         medium = None

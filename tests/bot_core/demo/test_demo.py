@@ -75,28 +75,46 @@ async def test_a_signal_ends_it_and_leaves_nothing(tmp_path: Path, number: int, 
     assert not await asyncio.to_thread(os.listdir, tmp_path / "tmp")
 
 
-def shown(bot: str, folder: Path) -> tuple[int, str]:
+def shown(bot: str, folder: Path, patience: float = 15) -> tuple[int, str]:
     file = folder / "other_bot.py"
     file.write_text(bot, encoding="utf-8")
     output = io.StringIO()
-    return run_demo(folder / "out", bot_file=file, console=Console(file=output)), output.getvalue()
+    code = run_demo(folder / "out", bot_file=file, console=Console(file=output), patience_seconds=patience)
+    return code, output.getvalue()
 
 
-def test_a_wrong_picture_is_found_and_named(tmp_path: Path) -> None:
+def test_a_wrong_picture_and_a_message_too_many_are_found_and_named(tmp_path: Path) -> None:
     bot = example_bot().read_text(encoding="utf-8")
-    assert bot.count('.image("cat.png")') == 1
+    changes = {
+        '.image("cat.png")': '.image(open("cat.png", "rb").read() + b"!")',
+        'return Chain(data).text("Hello!': 'await data.send("Hello! Hello!")\n    return Chain(data).text("And hello!',
+    }
+    for right, wrong in changes.items():
+        assert bot.count(right) == 1
+        bot = bot.replace(right, wrong)
 
-    one_byte_more = '.image(open("cat.png", "rb").read() + b"!")'
-
-    code, said = shown(bot.replace('.image("cat.png")', one_byte_more), tmp_path)
+    code, said = shown(bot, tmp_path)
 
     assert code == 1
     of_cats = [scene.title for scene in SCENES for step in scene.steps for e in step.answers if e.medium == "cat.png"]
     [problem] = [line for line in said.splitlines() if "cat.png arrived with other bytes" in line]
     assert problem.split(":")[0].split(", ")[0] == of_cats[0]
     assert all(title in problem for title in of_cats)
+    assert "text: one message more than expected: '" in said
     assert said.count("  same ") == MESSAGES - len(of_cats)
-    assert f"{len(of_cats)} of {MESSAGES} messages did not arrive as they were sent" in said
+    assert f"{len(of_cats) + 1} of {MESSAGES + 1} messages did not arrive as they were sent" in said
+
+
+def test_a_bot_that_says_nothing_is_reported_with_its_log(tmp_path: Path) -> None:
+    head, _, _ = example_bot().read_text(encoding="utf-8").partition("# A handler runs")
+
+    code, said = shown(f"{head}\nasyncio.run(bot.start())\n", tmp_path, patience=0.1)
+
+    assert code == 1
+    assert "text: 0 of 1 answers to 'hello' within 0.1 s" in said
+    assert "three pictures: 0 of 1 answers to 'album'" in said
+    assert "a new session has begun" in said, "the end of the bot's log"
+    assert said.count("  WRONG\n") == MESSAGES
 
 
 def test_a_bot_that_dies_is_reported_with_its_last_words(tmp_path: Path) -> None:
