@@ -15,8 +15,8 @@ from bot_core.waits import ChannelAnswer, UserWait, Waiter, Waits
 
 if TYPE_CHECKING:
     from bot_core.bot import AmiyaBot
+    from bot_core.conversation import DataFilter, WaitOptions
     from bot_core.handlers import HandlerBooks
-    from bot_core.message import DataFilter, WaitOptions
 
 __all__ = ("Handling",)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 from bot_core import texts
 from bot_core.adapter import Adapter, MessageHandle
+from bot_core.conversation import Conversation, DataFilter, WaitOptions
 from bot_core.errors import BotError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bot_core.chain import Chain
     from bot_core.waits import ChannelAnswer
 
-__all__ = ("Conversation", "DataFilter", "Event", "File", "Message", "Verify")
+__all__ = ("Event", "File", "Message", "Verify")
 
 
 @dataclass(slots=True)
@@ -74,51 +74,6 @@ class Event:
 
     def __str__(self) -> str:
         return f"Bot:{self.appid} Event:{self.event_name}"
-
-
-DataFilter: TypeAlias = "Callable[[Message], Awaitable[object]]"
-"""Says whether a message is the awaited one; a message that it refuses is consumed all the same."""
-
-
-class Conversation(Protocol):
-    """What a message needs of the bot that received it, to be answered."""
-
-    async def reply(self, data: Message, chain: Chain | str) -> list[MessageHandle]:
-        """Send `chain` as an answer to `data`."""
-        ...
-
-    async def wait(
-        self, data: Message, reply: Chain | str | None, options: WaitOptions, data_filter: DataFilter | None
-    ) -> Message | None:
-        """Wait for the next message of the same user in the same chat."""
-        ...
-
-    async def wait_channel(
-        self,
-        data: Message,
-        reply: Chain | str | None,
-        options: WaitOptions,
-        data_filter: DataFilter | None,
-    ) -> ChannelAnswer | None:
-        """Wait for the next message of anybody in the group."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class WaitOptions:
-    """How a wait behaves.
-
-    Attributes:
-        force: Take the message before any handler is asked.
-        max_time: Seconds after which it is over.
-        level: Handlers with a higher one go first.
-        clean: Forget what queued up before (`wait_channel`).
-    """
-
-    force: bool
-    max_time: float
-    level: float
-    clean: bool = True
 
 
 class Message:

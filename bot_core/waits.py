@@ -13,7 +13,8 @@ from bot_core.errors import WaitEventCancel, WaitEventOutOfFocus
 from bot_core.slots import waiting
 
 if TYPE_CHECKING:
-    from bot_core.message import DataFilter, Message, WaitOptions
+    from bot_core.conversation import DataFilter, WaitOptions
+    from bot_core.message import Message
 
 __all__ = ("ChannelAnswer", "ChannelWait", "UserWait", "Waiter", "Waits")
 
