@@ -15,7 +15,7 @@ import qqmedia
 from bot_core.qq_group.builders import Builder, as_builder, start_builder
 from bot_core.qq_group.chain_builder import QQGroupChainBuilder
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
-from qqmedia import Reach, SupportsPublish
+from qqmedia import MediaKind, Reach, SupportsPublish
 
 __all__ = ("Hosting", "open_hosting")
 
@@ -62,13 +62,16 @@ async def open_hosting(
         names = _names(given)
         if names is not None:
             settings = _server_settings(options, names)
-            host = await stack.enter_async_context(qqmedia.open_host(_one_or_all(names), **shared, **settings))
+            host = await stack.enter_async_context(qqmedia.open_host(names, **shared, **settings))
             _tell_reach(host.reach, names)
             yield Hosting(host, host)
             return
         if isinstance(given, SupportsPublish):
             _warn_of_unused(options, "a media host")
-            await _enter_unopened(given, stack)
+            start_builder(given)
+            if isinstance(given, qqmedia.MediaHost):
+                await _open_now(given)
+                _tell_reach(given.reach, given.names)
             yield Hosting(given, given)
             return
         builder = as_builder(given)
@@ -86,19 +89,15 @@ def _names(given: object) -> list[str] | None:
     if given is None:
         given = os.environ.get("QQMEDIA_DRIVER") or _DEFAULT_DRIVER
     if isinstance(given, str):
-        return [name for name in (part.strip() for part in given.split(",")) if name] or [_DEFAULT_DRIVER]
+        return [name.strip() for name in given.split(",")]
     if isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given):
         return list(given)
     return None
 
 
-def _one_or_all(names: Sequence[str]) -> str | Sequence[str]:
-    return names[0] if len(names) == 1 else names
-
-
 def _server_settings(options: QQGroupChainBuilderOptions, names: Sequence[str]) -> dict[str, Any]:
     settings = options.server_settings()
-    if list(names) == [_DEFAULT_DRIVER]:
+    if [name.partition(":")[0] for name in names] == [_DEFAULT_DRIVER]:
         return settings
     _warn_of_unused(options, f"the driver {', '.join(names)}")
     return {}
@@ -119,8 +118,7 @@ def _tell_reach(reach: Reach, names: Sequence[str]) -> None:
         )
 
 
-async def _enter_unopened(host: SupportsPublish, stack: AsyncExitStack) -> None:
-    """Open a host that nobody opened yet, so that its settings are checked now, and close it with the adapter."""
-    if getattr(host, "is_open", True) or not hasattr(host, "__aenter__"):
-        return
-    await stack.enter_async_context(host)  # type: ignore[arg-type]  # looked for just above
+async def _open_now(host: qqmedia.MediaHost) -> None:
+    """Wait until the host is open, so that wrong settings show at the start; it opens when it is used first."""
+    async with host.prepare(MediaKind.FILE, b"-"):
+        pass
