@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,21 +39,29 @@ async def listener() -> AsyncIterator[Listener]:
     await server.wait_closed()
 
 
+@pytest.fixture
+def beside(tmp_path: Path, media: dict[str, Path]) -> Path:
+    """A sound in the same folder: playlists are most easily led there."""
+    return Path(shutil.copy(media["audio.webm"], tmp_path / "beside.webm"))
+
+
 PLAYLISTS = {
     "m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{url}\n#EXT-X-ENDLIST\n",
-    "m3u8 of a file": "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{file}\n#EXT-X-ENDLIST\n",
     "ffconcat": "ffconcat version 1.0\nfile {url}\n",
-    "ffconcat of a file": "ffconcat version 1.0\nfile {file}\n",
     "ffconcat with option": "ffconcat version 1.0\nfile {url}\noption protocol_whitelist all\n",
     "DASH": '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" '
     'profiles="urn:mpeg:dash:profile:isoff-on-demand:2011" '
     'type="static" mediaPresentationDuration="PT5S"><Period><AdaptationSet mimeType="audio/mp4"><Representation id="a" '
     'bandwidth="1000"><BaseURL>{url}</BaseURL></Representation></AdaptationSet></Period></MPD>',
     "SDP": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio {port} RTP/AVP 0\n",
-    "pls": "[playlist]\nFile1={url}\nNumberOfEntries=1\nVersion=2\n",
-    "asx": '<asx version="3.0"><entry><ref href="{url}"/></entry></asx>',
-    "smil": '<smil><body><audio src="{url}"/></body></smil>',
-    "RTSP": "RTSPtext\nrtsp://127.0.0.1:{port}/x\n",
+}
+
+# Lists that only players follow; ffmpeg knows none of them.
+OTHER_LISTS = {
+    "pls": "[playlist]\nFile1=http://127.0.0.1/x.mp3\nNumberOfEntries=1\nVersion=2\n",
+    "ASX": '<asx version="3.0"><entry><ref href="http://127.0.0.1/x.mp3"/></entry></asx>',
+    "SMIL": '<smil><body><audio src="http://127.0.0.1/x.mp3"/></body></smil>',
+    "RTSP": "RTSPtext\nrtsp://127.0.0.1/x\n",
 }
 
 # In front of a playlist, so that it is no longer plain text: some demuxers look further in, or skip a tag.
@@ -69,16 +78,28 @@ DISGUISES = {
 @pytest.mark.parametrize("disguise", DISGUISES)
 @pytest.mark.parametrize("kind", PLAYLISTS)
 async def test_nothing_that_a_file_names_is_opened(
-    kind: str, disguise: str, front_end: str, listener: Listener, media: dict[str, Path]
+    kind: str, disguise: str, front_end: str, listener: Listener, beside: Path
 ) -> None:
-    url, file = f"http://127.0.0.1:{listener.port}/secret.mp3", str(media["mono.mp3"])
-    text = PLAYLISTS[kind].format(url=url, file=file, port=listener.port)
-    async with SilkEncoder(VoiceOptions(timeout=5)) as encoder:
-        with pytest.raises(MediaFormatError) as caught:
-            await encoder.encode(DISGUISES[disguise] + text.encode())
-    assert listener.calls == []
-    if disguise == "plain":
-        assert "playlist" in str(caught.value)
+    """A server, a file beside it, a file elsewhere: by bytes and by path."""
+    playlist = beside.with_name("playlist")
+    for named in (f"http://127.0.0.1:{listener.port}/secret.webm", beside.name, str(beside)):
+        content = DISGUISES[disguise] + PLAYLISTS[kind].format(url=named, port=listener.port).encode()
+        await asyncio.to_thread(playlist.write_bytes, content)
+        async with SilkEncoder(VoiceOptions(timeout=5)) as encoder:
+            for given in (content, playlist):
+                with pytest.raises(MediaFormatError) as caught:
+                    await encoder.encode(given)
+                assert listener.calls == []
+                if disguise == "plain":
+                    assert "playlist" in str(caught.value)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", OTHER_LISTS)
+async def test_other_lists_are_named_for_what_they_are(kind: str) -> None:
+    async with SilkEncoder() as encoder:
+        with pytest.raises(MediaFormatError, match=rf"playlist or manifest \({kind}\)"):
+            await encoder.encode(OTHER_LISTS[kind].encode())
 
 
 @pytest.mark.asyncio

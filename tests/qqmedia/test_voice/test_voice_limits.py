@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,7 +57,7 @@ async def test_cancelling_ends_the_child_at_once(with_ffmpeg: None, long_flac: P
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.perf_counter() - began < 0.2
+        assert time.perf_counter() - began < 0.5
         assert await asyncio.to_thread(children) == []
         assert await asyncio.to_thread(os.listdir, temp_folder) == []
 
@@ -93,7 +93,7 @@ async def test_cancelling_pyav_ends_the_thread(with_pyav: None, long_flac: Path)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.perf_counter() - began < 0.2
+        assert time.perf_counter() - began < 0.5
     assert encoder_threads() == []
 
 
@@ -133,7 +133,7 @@ async def test_encoder_threads_and_children_give_way_to_everything_else(
 
 @pytest.mark.asyncio
 async def test_the_event_loop_stays_free_while_ten_voices_are_encoded(
-    with_ffmpeg: None, long_flac: Path, media: dict[str, Path]
+    front_end: str, long_flac: Path, media: dict[str, Path]
 ) -> None:
     lags: list[float] = []
 
@@ -143,14 +143,36 @@ async def test_the_event_loop_stays_free_while_ten_voices_are_encoded(
             await asyncio.sleep(0.002)
             lags.append(time.perf_counter() - began - 0.002)
 
+    names = [
+        "mono.mp3",
+        "flac.flac",
+        "adts.aac",
+        "vorbis.ogg",
+        "video.mp4",
+        "f32.wav",
+        "s16-mono16k.wav",
+        "windows.wma",
+    ]
     async with SilkEncoder(VoiceOptions(max_seconds=20, trim=True)) as encoder:
-        contents = [await asyncio.to_thread(media[name].read_bytes) for name in ("mono.mp3", "flac.flac", "adts.aac")]
         watcher = asyncio.create_task(watch(), name="watcher")
-        await asyncio.gather(*(encoder.encode(content) for content in contents), *(encoder.encode(long_flac),) * 1)
-        await asyncio.gather(*(encoder.encode(wav_file(speech(2 + n / 10))) for n in range(6)))
+        await asyncio.gather(*(encoder.encode(source) for source in (*(media[name] for name in names), long_flac)))
         watcher.cancel()
     assert len(lags) > 30
-    assert sorted(lags)[len(lags) * 9 // 10] < 0.03
+    assert sorted(lags)[len(lags) * 9 // 10] < 0.05
+
+
+@pytest.mark.asyncio
+async def test_the_event_loop_stays_free_while_wav_is_read_without_a_decoder(without_decoder: None) -> None:
+    lags: list[float] = []
+    sound = await asyncio.to_thread(lambda: array("f", [0.1] * 6 * 48_000 * 5).tobytes())
+    async with SilkEncoder() as encoder:
+        task = asyncio.create_task(encoder.encode(raw_wav(3, 32, 48_000, 6, sound)), name="much arithmetic")
+        while not task.done():
+            began = time.perf_counter()
+            await asyncio.sleep(0.002)
+            lags.append(time.perf_counter() - began - 0.002)
+        assert (await task).info.seconds == 5.0
+    assert sorted(lags)[len(lags) * 9 // 10] < 0.05
 
 
 @pytest.mark.asyncio
@@ -234,16 +256,26 @@ async def test_what_cannot_be_read_is_named(audio: bytes, said: str) -> None:
             await encoder.encode(audio)
 
 
+@pytest.fixture
+def almost_full_disk() -> Iterator[None]:
+    """No file may grow beyond a kilobyte."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.mark.asyncio
 @on_linux
 async def test_a_full_disk_says_so_and_leaves_nothing(
-    with_ffmpeg: None, media: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    with_ffmpeg: None, media: dict[str, Path], temp_folder: Path, almost_full_disk: None
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
     content = await asyncio.to_thread(media["mono.mp3"].read_bytes)
     async with SilkEncoder() as encoder:
-        with pytest.raises(MediaError, match=r"could not be put into a temporary file.*TMPDIR"):
+        with pytest.raises(MediaError, match=r"could not be put into a temporary file: File too large.*TMPDIR"):
             await encoder.encode(content)
+    assert await asyncio.to_thread(os.listdir, temp_folder) == []
 
 
 @pytest.mark.parametrize(
