@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
@@ -111,7 +112,7 @@ class _PublicResolver(AbstractResolver):
         found = await self._resolver.resolve(host, port, family)
         for result in found:
             if not ipaddress.ip_address(result["host"]).is_global:
-                raise OSError(f"{host} is {result['host']}, a private address")
+                raise OSError(errno.EACCES, f"{host} is {result['host']}, a private address")
         return found
 
     async def close(self) -> None:

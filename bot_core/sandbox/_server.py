@@ -166,17 +166,14 @@ class PlatformServer:
         most = self._options.inline_body_bytes if limit else 0
         if most and (request.content_length or 0) > most:
             raise RefusedCallError(_TOO_LARGE, 0, f"the body has {request.content_length} bytes, allowed are {most}")
-        stream = request.content
-        first = await stream.readany()
-        if stream.at_eof():
-            return first
-        pieces, size = [first], len(first)
-        while piece := await stream.readany():
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await request.content.readany():
             pieces.append(piece)
             size += len(piece)
             if most and size > most:
                 raise RefusedCallError(_TOO_LARGE, 0, f"the body has more than {most} bytes")
-        return b"".join(pieces)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     @staticmethod
     def _json(status: int, body: bytes, trace_id: str) -> web.Response:

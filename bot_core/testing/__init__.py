@@ -58,7 +58,7 @@ def qq_options() -> SandboxOptions:
     return SandboxOptions()
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="function")
 async def qq(qq_options: SandboxOptions, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     """Run a QQ open platform on loopback for one test, and let `QQ_API_BASE` and `QQ_TOKEN_URL` point at it."""
     async with Sandbox.open(qq_options) as sandbox:

@@ -1,0 +1,113 @@
+"""`qqbot sandbox` and `qqbot say` as processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = (sys.executable, "-c", "from bot_core.cli import main; main()")
+
+
+async def start(*arguments: str) -> Process:
+    environment = os.environ | {"PYTHONUTF8": "1", "COLUMNS": "200"}
+    return await asyncio.create_subprocess_exec(*COMMAND, *arguments, stdout=PIPE, stderr=PIPE, env=environment)
+
+
+async def run(*arguments: str) -> tuple[int, str, str]:
+    process = await start(*arguments)
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+@pytest.mark.asyncio
+@pytest.mark.blocking  # child processes are started by the loop itself
+async def test_a_whole_conversation(another_bot: Any, play: Any, png: Any, tmp_path: Path) -> None:
+    process = await start("sandbox", "--port", "0")
+    try:
+        lines = [(await process.stdout.readline()).decode().rstrip() for _ in range(11)]
+        base = lines[0].split()[5].rstrip(",")
+        text = "\n".join(lines)
+        assert f'export QQ_API_BASE="{base}" QQ_TOKEN_URL="{base}/app/getAppAccessToken"' in text
+        assert f'$env:QQ_API_BASE="{base}"; $env:QQ_TOKEN_URL=' in text
+        assert f'set "QQ_API_BASE={base}" && set "QQ_TOKEN_URL=' in text
+
+        class Remote:
+            api_base = base
+            token_url = f"{base}/app/getAppAccessToken"
+
+        async with another_bot(Remote(), "1") as bot:
+            await bot.connect()
+
+            async def answer() -> None:
+                d = await bot.heard()
+                target = f"groups/{d['group_openid']}"
+                _, file = await bot.upload(target, png(0))
+                await bot.post(target, msg_type=7, content="看", media={"file_info": file["file_info"]}, msg_id=d["id"])
+
+            answering = asyncio.create_task(answer())
+            code, out, err = await run(
+                "say", "图", "--group", "cats", "--sandbox", base, "--save", str(tmp_path / "got")
+            )
+            await answering
+        assert (code, err) == (0, "")
+        assert "看" in out
+        assert "[image] image/png, 67 B, uploaded as file_data" in out
+        [saved] = (tmp_path / "got").iterdir()
+        assert (saved.name, saved.read_bytes()) == ("1.png", png(0))
+        process.send_signal(signal.SIGTERM)
+        rest = (await process.stdout.read()).decode()
+        assert "[cats] Ann: 图" in rest
+        assert "[cats] bot: 看  <image image/png 67 B as file_data>  (" in rest
+        assert "the sandbox has ended" in rest
+        assert await process.wait() == 0
+        assert await process.stderr.read() == b""
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.mark.asyncio
+@pytest.mark.blocking  # child processes are started by the loop itself
+async def test_ctrl_c_ends_it_with_exit_code_0() -> None:
+    process = await start("sandbox", "--port", "0")
+    await process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = await process.communicate()
+    assert "the sandbox has ended" in out.decode()
+    assert (process.returncode, err) == (0, b"")
+
+
+@pytest.mark.asyncio
+@pytest.mark.blocking  # child processes are started by the loop itself
+async def test_errors_are_one_line_and_say_what_to_do(play: Any) -> None:
+    code, _, err = await run("say", "x", "--sandbox", "http://127.0.0.1:1")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "no sandbox answers at http://127.0.0.1:1" in err
+    assert "qqbot sandbox" in err
+    code, _, err = await run("sandbox", "--appid", "1")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--secret" in err
+    async with play() as (sandbox, bot):
+        code, out, _ = await run("say", "x", "--sandbox", sandbox.api_base, "--wait", "0.1")
+        assert (code, out) == (1, "no answer within 0.1 s\n")
+        await bot.ws.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.blocking  # child processes are started by the loop itself
+async def test_the_command_line_imports_a_command_when_it_runs() -> None:
+    code = (
+        "import sys, bot_core.cli;"
+        "print([name for name in ('bot_core.sandbox', 'bot_core.demo', 'pydantic', 'pytest') if name in sys.modules])"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=PIPE)
+    out, _ = await process.communicate()
+    assert out.decode().strip() == "[]"

@@ -1,0 +1,159 @@
+"""The control API, and where the sandbox listens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot_core.sandbox import Sandbox, SandboxAccount, SandboxOptions
+from qqmedia import ConfigurationError
+
+
+@pytest.mark.asyncio
+async def test_say_and_what_arrived_over_http(play: Any, png: Any) -> None:
+    async with play() as (sandbox, bot):
+        async with bot.http.post(f"{sandbox.api_base}/sandbox/say", json={"text": "hi", "group": "cats"}) as response:
+            answer = await response.json()
+        d = await bot.heard()
+        assert answer["said"]["id"] == d["id"]
+        target = f"groups/{d['group_openid']}"
+        await bot.post(target, msg_type=0, content="unasked")
+        waiting = asyncio.create_task(
+            bot.http.get(f"{sandbox.api_base}/sandbox/arrived", params={"after": "1", "msg_id": d["id"], "wait": "5"})
+        )
+        _, file = await bot.upload(target, png(0))
+        await bot.post(target, msg_type=7, content="look", media={"file_info": file["file_info"]}, msg_id=d["id"])
+        async with await waiting as response:
+            [arrived] = (await response.json())["arrived"]
+        assert (arrived["content"], arrived["chat"], arrived["number"]) == ("look", "cats", 2)
+        assert arrived["media"]["content_type"] == "image/png"
+        async with bot.http.get(sandbox.api_base + arrived["media"]["download"]) as response:
+            assert (await response.read(), response.content_type) == (png(0), "image/png")
+        async with bot.http.get(f"{sandbox.api_base}/sandbox/state") as response:
+            state = await response.json()
+        assert state["bots"][0]["connected"] is True
+        assert state["calls"]["messages"] == 2
+
+
+@pytest.mark.asyncio
+async def test_connections_tokens_and_faults_over_http(play: Any) -> None:
+    async with play() as (sandbox, bot):
+
+        async def ask(path: str, body: object = None, method: str = "POST") -> dict[str, object]:
+            async with bot.http.request(method, f"{sandbox.api_base}/sandbox/{path}", json=body or {}) as response:
+                assert response.status == 200, await response.text()
+                return await response.json()
+
+        assert await ask("emit", {"event_name": "FRIEND_ADD", "data": {"openid": "A"}})
+        assert (await bot.frame())["t"] == "FRIEND_ADD"
+        assert await ask("connections", {"action": "reconnect"}) == {"connections": 1}
+        assert await bot.frame() == {"op": 7}
+        assert await ask("connections", {"action": "invalid_session"}) == {"connections": 1}
+        assert await bot.frame() == {"op": 9, "d": False}
+        assert await ask("connections", {"action": "close", "code": 4900}) == {"connections": 1}
+        assert await bot.frame() == {"close": 4900}
+        assert await ask("tokens/revoke") == {"tokens": 1}
+        assert await ask("faults", {"kind": "files", "mode": "cut", "times": 3}) == {"left": 3}
+        assert sandbox.faults.left("files") == 3
+        await ask("faults", method="DELETE")
+        assert sandbox.faults.left("files") == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("say", {}, 400),
+        ("say", {"text": "x", "grup": "y"}, 400),
+        ("say", {"text": "x", "group": "y", "private": True}, 400),
+        ("say", {"text": "x"}, 409),
+        ("emit", {"event_name": 1}, 400),
+        ("connections", {"action": "explode"}, 400),
+        ("faults", {"kind": "files", "mode": "explode"}, 400),
+        ("faults", {"kind": "files", "mode": "cut", "colour": "red"}, 400),
+        ("nothing", {}, 404),
+    ],
+)
+async def test_what_cannot_be_done_says_why(play: Any, path: str, body: Any, status: int) -> None:
+    async with (
+        play(connect=False, connect_timeout_seconds=0.02) as (sandbox, bot),
+        bot.http.post(f"{sandbox.api_base}/sandbox/{path}", json=body) as response,
+    ):
+        assert response.status == status
+        assert (await response.json())["error"]
+
+
+@pytest.mark.asyncio
+async def test_a_web_page_cannot_use_it(play: Any) -> None:
+    async with play(connect=False) as (sandbox, bot):
+        say = f"{sandbox.api_base}/sandbox/say"
+        async with bot.http.post(say, data='{"text":"x"}', headers={"Content-Type": "text/plain"}) as response:
+            assert response.status == 415
+        async with bot.http.post(say, json={"text": "x"}, headers={"Origin": "https://evil.example"}) as response:
+            assert response.status == 403
+
+
+@pytest.mark.asyncio
+async def test_unknown_calls_of_the_platform_are_404(play: Any) -> None:
+    async with play() as (_, bot):
+        for method, path in (("GET", "/v2/groups/G/messages"), ("POST", "/v2/rooms/G/messages"), ("GET", "/")):
+            status, body = await bot.call(method, path)
+            assert status == 404
+            assert path in body["message"]
+
+
+@pytest.mark.asyncio
+async def test_it_opens_only_on_loopback_unless_told_otherwise() -> None:
+    for host in ("0.0.0.0", "192.0.2.1", "example.com"):
+        with pytest.raises(ConfigurationError, match="other machines"):
+            async with Sandbox.open(host=host):
+                pass
+    async with Sandbox.open(SandboxOptions(allow_remote=True), host="0.0.0.0") as sandbox:
+        assert sandbox.api_base.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.asyncio
+async def test_a_port_that_is_taken_is_named() -> None:
+    async with Sandbox.open() as sandbox:
+        port = int(sandbox.api_base.rpartition(":")[2])
+        with pytest.raises(ConfigurationError, match=f"port {port} is taken"):
+            async with Sandbox.open(port=port):
+                pass
+        assert sandbox.environment == {
+            "QQ_API_BASE": f"http://127.0.0.1:{port}",
+            "QQ_TOKEN_URL": f"http://127.0.0.1:{port}/app/getAppAccessToken",
+        }
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"inline_body_bytes": 0}, "inline_body_bytes"),
+        ({"kept": -1}, "kept"),
+        ({"accounts": (SandboxAccount(appid="1"), SandboxAccount(appid="1"))}, "accounts"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        SandboxOptions(**options)
+
+
+@pytest.mark.asyncio
+async def test_closing_says_goodbye_to_the_bots(play: Any) -> None:
+    async with play() as (_, bot):
+        pass
+    assert bot.ws.closed
+
+
+@pytest.mark.asyncio
+async def test_a_connected_bot_sees_the_sandbox_end_with_1001(another_bot: Any) -> None:
+    async with Sandbox.open() as sandbox:
+        bot_context = another_bot(sandbox, "1")
+        bot = await bot_context.__aenter__()
+        await bot.connect()
+        reading = asyncio.create_task(bot.frame())
+        await asyncio.sleep(0)
+    assert await reading == {"close": 1001}
+    await bot_context.__aexit__(None, None, None)
