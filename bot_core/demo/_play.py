@@ -72,7 +72,7 @@ def run_demo(
         media = make_media(output.absolute() / "sent")
         forget(output / "arrived")
         performance = _Performance(
-            output, Path(scratch), bot_file or example_bot(), media, show, patience=patience_seconds
+            output, Path(scratch), (bot_file or example_bot()).absolute(), media, show, patience=patience_seconds
         )
         try:
             asyncio.run(performance.play())

@@ -1,10 +1,10 @@
 """A bot that answers with text, pictures, voice and video. Copy it and make it yours.
 
-Without an account, in three terminals, in a folder that holds the files named below (``qqbot demo`` leaves one in
-``demo-output/sent``)::
+It sends the files named below from the folder that it is started in; ``qqbot demo`` leaves them in ``demo-output/sent``.
+To try it without an account, in three terminals::
 
     qqbot sandbox              # a QQ platform on this machine; it prints the two variables that point a bot at it
-    python demo_bot.py         # with these two variables set
+    python demo_bot.py         # in that folder, with these two variables set
     qqbot say "picture"
 
 On the real platform: set QQ_APPID and QQ_SECRET to what https://q.qq.com shows for your bot, and start it.
