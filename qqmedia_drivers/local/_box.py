@@ -110,8 +110,9 @@ def sweep(resource_path: str) -> None:
     """Remove what dead processes left in this folder."""
     for path in boxes_of(resource_path):
         lock = FileLock(path.with_suffix(".lock"))
-        if lock.acquire(create=True):
-            Box(path, lock).close()
+        with suppress(PermissionError):  # of another user: not ours to judge
+            if lock.acquire(create=True):
+                Box(path, lock).close()
     for path in _orphans(resource_path):
         path.unlink(missing_ok=True)
 
@@ -127,6 +128,8 @@ def _is_alive(box: Path) -> bool:
             return True
     except FileNotFoundError:
         return False
+    except PermissionError:  # of another user, who will clear it himself
+        return True
     lock.release()
     return False
 
@@ -136,9 +139,10 @@ def _orphans(resource_path: str) -> Iterator[Path]:
     for path in _home(resource_path).iterdir():
         if path.suffix in (".lock", ".json") and _ID.fullmatch(path.stem) and not path.with_suffix("").exists():
             lock = FileLock(path.with_suffix(".lock"))
-            if lock.acquire(create=True):
-                lock.release()
-                yield path
+            with suppress(PermissionError):
+                if lock.acquire(create=True):
+                    lock.release()
+                    yield path
 
 
 def _read_options(box: Path) -> ServerOptions | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,12 +12,10 @@ from urllib.parse import urlsplit
 from qqmedia import ConfigurationError, Driver, DriverContext, Reach, StoragePermissionError, Upload, reach_of
 from qqmedia_drivers.local._box import ServerOptions
 from qqmedia_drivers.local._ports import PortTakenError, ServedElsewhereError, outgoing_address
-from qqmedia_drivers.local._server import LocalServer, lent_server
+from qqmedia_drivers.local._server import LocalServer, lent_server, warn_once
 from qqmedia_drivers.local._settings import LocalSettings
 
 __all__ = ("open_local",)
-
-logger = logging.getLogger("qqmedia_drivers.local")
 
 
 class LocalDriver:
@@ -106,7 +103,7 @@ async def _open(stack: AsyncExitStack, settings: LocalSettings, context: DriverC
 
 
 def _unserved(error: Exception) -> Driver:
-    logger.warning("%s; until then media go up as bytes", error)
+    warn_once(f"{error}; until then media go up as bytes")
     return _UnservedDriver()
 
 

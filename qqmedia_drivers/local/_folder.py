@@ -79,7 +79,7 @@ def disk_errors(what: str) -> Iterator[None]:
             ) from error
         if isinstance(error, FileNotFoundError):
             raise StorageNotFoundError(f"{what}: {reason}; was the folder removed?") from error
-        raise StorageError(f"{what}: {reason}") from error
+        raise StorageError(f"{what}: {reason}; set another resource_path") from error
 
 
 class Folder:
@@ -177,9 +177,10 @@ class Folder:
             if self._closing:
                 raise WriteStopped
             if not self._box.path.is_dir():  # somebody emptied the folder while we serve it
-                with joining(self._options.resource_path):
-                    self._box = Box.claim(self._options)
                 self.objects.clear()
+                with joining(self._options.resource_path):
+                    emptied, self._box = self._box, Box.claim(self._options)
+                emptied.close()
             self._serial += 1
             self._writing += 1
             return self._box.path / f"{self._serial}.part"

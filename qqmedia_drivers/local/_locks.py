@@ -51,7 +51,7 @@ class FileLock:
             OSError: The file cannot be opened, or this file system knows no locks.
         """
         while True:
-            descriptor = os.open(self.path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
+            descriptor = os.open(self.path, os.O_RDWR | (os.O_CREAT if create else 0), 0o666)
             try:
                 _lock(descriptor)
                 if self._is_still_there(descriptor):

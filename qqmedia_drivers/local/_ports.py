@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import socket
 import sys
 from contextlib import ExitStack
@@ -22,6 +23,8 @@ __all__ = ("PortTakenError", "ServedElsewhereError", "bind_shared", "join", "out
 _TAKEN: Final = frozenset({errno.EADDRINUSE, errno.EACCES} if sys.platform == "win32" else {errno.EADDRINUSE})
 # Addresses for documentation (RFC 5737, RFC 3849): a UDP socket that is "connected" to one sends nothing.
 _ANYWHERE: Final = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+
+logger = logging.getLogger("qqmedia_drivers.local")
 
 
 class PortTakenError(StorageUnavailableError):
@@ -51,7 +54,6 @@ def join(options: ServerOptions, state_dir: Path) -> tuple[Box, socket.socket | 
             stack.enter_context(exclusively(state_dir / "local" / f"{options.port}.lock"))
         stack.enter_context(joining(folder))
         siblings = _siblings(options, state_dir)
-        sweep(folder)
         listener = _bind(options, shared_with=siblings)
         try:
             if listener is not None:
@@ -61,6 +63,10 @@ def join(options: ServerOptions, state_dir: Path) -> tuple[Box, socket.socket | 
             if listener is not None:
                 listener.close()
             raise
+    try:
+        sweep(folder)  # after the others may go on: there may be many files
+    except OSError as error:
+        logger.warning("what dead processes left in %s cannot be removed: %s", folder, error)
     return box, listener, options
 
 

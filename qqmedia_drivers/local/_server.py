@@ -24,7 +24,7 @@ from qqmedia_drivers.local._http import Handler, RecentBytes
 from qqmedia_drivers.local._names import object_name
 from qqmedia_drivers.local._ports import bind_shared, join
 
-__all__ = ("LocalServer", "lent_server")
+__all__ = ("LocalServer", "lent_server", "warn_once")
 
 # Threads for the disk; more give no more throughput and delay the loop (FINDINGS 2).
 _THREADS: Final = 6
@@ -155,7 +155,11 @@ class LocalServer:
     async def _take_over(self) -> None:
         while True:
             await asyncio.sleep(_TAKE_OVER_SECONDS)
-            listener = await self.in_thread(bind_shared, self.options)
+            try:
+                listener = await self.in_thread(bind_shared, self.options)
+            except OSError as error:
+                logger.warning("port %d cannot be taken over yet: %s", self.options.port, error)
+                continue
             if listener is not None:
                 await self._listen(listener)
                 return
@@ -180,14 +184,28 @@ class _Registry:
         self._lock = threading.Lock()  # event loops may run in several threads
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, _Entry]]
         self._loops = weakref.WeakKeyDictionary()
+        self._said: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[str]] = weakref.WeakKeyDictionary()
 
     def of_this_loop(self) -> dict[int, _Entry]:
         with self._lock:
             return self._loops.setdefault(asyncio.get_running_loop(), {})
 
+    def is_new(self, text: str) -> bool:
+        with self._lock:
+            said = self._said.setdefault(asyncio.get_running_loop(), set())
+            new = text not in said
+            said.add(text)
+            return new
+
 
 # The one process-wide object of the project (ARCHITECTURE, decision 6).
 _registry: Final = _Registry()
+
+
+def warn_once(text: str) -> None:
+    """Log a warning, unless this event loop had it before: five bots on one port need not say it five times."""
+    if _registry.is_new(text):
+        logger.warning("%s", text)
 
 
 @asynccontextmanager

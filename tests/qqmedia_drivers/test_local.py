@@ -311,30 +311,20 @@ async def test_a_given_port_that_another_program_has_is_an_error_that_names_it(o
 
 @pytest.mark.asyncio
 async def test_the_default_port_that_another_program_has_is_one_warning(
-    open_local: Any, make_upload: Any, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    open_local: Any, make_upload: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    listener = await in_thread(listen_anyhow, 8086)
-    try:
-        async with open_local(port=..., host="0.0.0.0") as driver:
-            assert await driver.put(make_upload()) is None
-            assert isinstance(driver, SupportsReach)
-            assert driver.reach is Reach.PRIVATE
-    finally:
-        if listener:
-            listener.close()
-    assert ["8086" in record.message for record in caplog.records if record.levelname == "WARNING"] == [True]
-
-
-def listen_anyhow(port: int) -> socket.socket | None:
-    """Take the port, unless somebody on this machine has it, which serves the test as well."""
-    listener = socket.socket()
-    try:
-        listener.bind(("0.0.0.0", port))
-        listener.listen()
-    except OSError:
-        listener.close()
-        return None
-    return listener
+    async with (
+        foreign_program() as port,
+        open_local(port=port, as_default="port") as driver,
+        open_local(port=port, as_default="port") as second,
+    ):
+        assert await driver.put(make_upload()) is None
+        assert await second.put(make_upload()) is None
+        assert isinstance(driver, SupportsReach)
+        assert driver.reach is Reach.PRIVATE
+    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert f"port {port} is taken" in warning
+    assert "media go up as bytes" in warning
 
 
 def foreign_program() -> Any:
@@ -432,6 +422,30 @@ async def test_a_put_costs_the_same_beside_many_objects(open_local: Any, make_up
             await asyncio.gather(*(driver.put(make_upload(b"%d" % number)) for number in range(start, start + 1000)))
         many = min([await seconds_of_a_hundred(driver, 1000 * turn) for turn in range(100, 103)])
         assert many < 3 * few + 0.1
+
+
+@pytest.mark.asyncio
+async def test_an_opening_that_is_cancelled_leaves_port_and_folder_as_they_were(
+    open_local: Any, make_upload: Any, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    port = await in_thread(free_port)
+
+    async def open_and_wait() -> None:
+        async with open_local(port=port):
+            await asyncio.Event().wait()
+
+    for turns in range(1, 40, 3):
+        opening = asyncio.create_task(open_and_wait())
+        for _ in range(turns):
+            await asyncio.sleep(0.0002)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    async with asyncio.timeout(5):
+        while await in_thread(lambda: list((tmp_path / "resource").iterdir())):  # noqa: ASYNC110 - a thread ends
+            await asyncio.sleep(0.01)
+    async with open_local(port=port) as driver:
+        assert await status_of(http, await driver.put(make_upload())) == 200
 
 
 @pytest.mark.asyncio

@@ -192,6 +192,21 @@ async def test_where_the_port_cannot_be_shared_the_second_takes_over(
 
 
 @pytest.mark.asyncio
+async def test_what_has_expired_is_not_served_by_another_process_either(
+    start: Start, open_local: Any, make_upload: Any, clock: Any
+) -> None:
+    other = (await (await start("x", port=0, host="127.0.0.1")).says())["urls"][0].rpartition("/")[0]
+    async with open_local() as driver:
+        name = (await driver.put(make_upload())).rpartition("/")[2]
+        assert (await fetch(f"{other}/{name}"))[0] == 200
+        await driver.delete(make_upload().key)
+        assert (await fetch(f"{other}/{name}"))[0] == 404
+        clock.now = 1_000_000.0  # for the other process, everything put now expired long ago
+        assert (await fetch(await driver.put(make_upload())))[0] == 200
+        assert (await fetch(f"{other}/{name}"))[0] == 404
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -228,18 +243,17 @@ async def test_another_folder_is_another_state_and_its_port_is_simply_taken(
 
 
 @pytest.mark.asyncio
-async def test_two_default_bots_in_two_folders_both_run_and_the_second_says_why_it_serves_nothing(
-    start: Start, open_local: Any, make_upload: Any, caplog: pytest.LogCaptureFixture, tmp_path: Path
+async def test_a_second_bot_in_another_folder_that_chose_no_port_runs_and_says_why_it_serves_nothing(
+    start: Start, open_local: Any, make_upload: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    child = await start("x")
-    if not (await child.says())["urls"][0]:
-        pytest.skip("port 8086 of this machine is taken")
-    async with open_local(port=..., host=..., resource_path="elsewhere") as driver:
+    port = await asyncio.to_thread(free_port)
+    await (await start("x", port=port)).says()
+    async with open_local(port=port, host="0.0.0.0", resource_path="elsewhere", as_default="port") as driver:
         assert await driver.put(make_upload()) is None
         assert driver.reach is Reach.PRIVATE
     (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert "resource_path" in warning
-    assert "8086" in warning
+    assert f"port {port}" in warning
 
 
 @pytest.mark.asyncio

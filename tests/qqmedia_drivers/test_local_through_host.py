@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Any
 
 import aiohttp
@@ -63,29 +62,6 @@ async def test_a_taken_port_that_was_given_is_an_error_wherever_it_was_given(
         with pytest.raises(StorageUnavailableError, match=f"port {port} is taken"):
             async with qqmedia.open_host("local", host="127.0.0.1", **given):
                 pass
-
-
-@pytest.mark.asyncio
-async def test_the_default_port_that_is_taken_leaves_the_bytes(caplog: pytest.LogCaptureFixture) -> None:
-    def listen() -> socket.socket | None:
-        listener = socket.socket()
-        try:
-            listener.bind(("0.0.0.0", 8086))
-            listener.listen()
-        except OSError:  # somebody has it already
-            listener.close()
-            return None
-        return listener
-
-    listener = await asyncio.to_thread(listen)
-    try:
-        async with qqmedia.open_host("local") as host:
-            assert host.reach is Reach.PRIVATE
-            assert await host.get_image(PNG) == PNG
-    finally:
-        if listener is not None:
-            listener.close()
-    assert "port 8086" in caplog.text
 
 
 @pytest.mark.asyncio
