@@ -1,6 +1,6 @@
 """A bot that answers with text, pictures, voice and video. Copy it and make it yours.
 
-It sends the files named below from the folder that it is started in; ``qqbot demo`` leaves them in ``demo-output/sent``.
+It sends files from the folder that it is started in; ``qqbot demo`` leaves those named below in ``demo-output/sent``.
 To try it without an account, in three terminals::
 
     qqbot sandbox              # a QQ platform on this machine; it prints the two variables that point a bot at it
