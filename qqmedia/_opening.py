@@ -156,7 +156,8 @@ def _plan(request: Request) -> _Plan:
 def _choices(driver: str | Sequence[str] | None) -> list[_Choice]:
     if driver is None:
         driver = os.environ.get("QQMEDIA_DRIVER") or _DEFAULT_DRIVER
-    given: list[Any] = driver.split(",") if isinstance(driver, str) else list(driver)
+    given: Any = driver.split(",") if isinstance(driver, str) else driver
+    given = list(given) if isinstance(given, Sequence) else [given]
     labels = [label.strip() for label in given if isinstance(label, str) and label.strip()]
     if not labels or len(labels) < len(given):
         raise ConfigurationError(f'driver must be a name like "local", or a list of names; got {driver!r:.80}')

@@ -112,6 +112,7 @@ class MediaHost(ChainBuilder):
         self._platform_on_loopback = platform_on_loopback
         self._state = _State.NEW
         self._entered = False
+        self._unattended = False  # opening was begun by `start`: nobody waits for its outcome
         self._keeper: asyncio.Task[None] | None = None  # opens and closes everything; ended by `aclose`
         self._settled = asyncio.Event()  # no longer opening
         self._leave = asyncio.Event()
@@ -151,7 +152,8 @@ class MediaHost(ChainBuilder):
         if self._state is _State.CLOSED:
             raise _closed()
         if self._state is _State.NEW:
-            self._begin().add_done_callback(self._log_failure)
+            self._unattended = True
+            self._begin()
 
     async def aclose(self) -> None:
         """End puts that are under way, and close driver and sessions. Objects in a storage stay there.
@@ -175,10 +177,9 @@ class MediaHost(ChainBuilder):
             raise self._failure or _closed()
         return self._parts
 
-    def _begin(self) -> asyncio.Task[None]:
+    def _begin(self) -> None:
         self._state = _State.OPENING
         self._keeper = asyncio.create_task(self._keep(), name="qqmedia host")
-        return self._keeper
 
     async def _keep(self) -> None:
         """Open, wait, close: in one task, because context managers may not be left in another one."""
@@ -192,6 +193,8 @@ class MediaHost(ChainBuilder):
                 self._state = _State.CLOSED
         except Exception as error:  # noqa: BLE001 - kept for whoever uses or closes the host
             self._failure = error
+            if self._unattended and self._parts is None:
+                logger.error("the media host cannot be opened: %s", error)  # noqa: TRY400 - the use shows the traceback
         finally:
             self._state = _State.FAILED if self._parts is None and self._failure else _State.CLOSED
             self._settled.set()
@@ -205,10 +208,6 @@ class MediaHost(ChainBuilder):
             await asyncio.wait([keeper])
         self._state = _State.CLOSED
         self._settled.set()
-
-    def _log_failure(self, keeper: asyncio.Task[None]) -> None:
-        if not keeper.cancelled() and self._parts is None and self._failure is not None:
-            logger.error("the media host cannot be opened: %s", self._failure)
 
     # --- what it does
 

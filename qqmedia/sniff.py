@@ -167,6 +167,8 @@ def _mpeg_audio(head: bytes) -> Sniffed | None:
         return None
     if head[1] & _BITS_OF_LAYER == 0:
         return _AAC if head[1] & 0xF0 == 0xF0 else None  # noqa: PLR2004 - ADTS has a twelfth bit of sync
+    if head[1] & _BITS_OF_LAYER == _BITS_OF_LAYER:  # layer I: nobody has such files, and a UTF-16 mark looks like one
+        return None
     bitrate, rate, version = head[2] >> 4, head[2] >> 2 & 0b11, head[1] >> 3 & 0b11
     nonsense = bitrate == 0b1111 or rate == 0b11 or version == 0b01  # noqa: PLR2004 - reserved by the standard
     return None if nonsense else _MP3
@@ -212,12 +214,12 @@ _MATCHERS: Final[tuple[Callable[[bytes], Sniffed | None], ...]] = (
 
 
 def _from_library(head: bytes) -> Sniffed | None:
-    """Ask `filetype`; what it alone calls a picture, audio or video is a file to us, except an icon."""
+    """Ask `filetype`; what it alone calls a picture is a file to us, except an icon."""
     import filetype  # noqa: PLC0415 - some ten modules, and only for what is rare
 
     found = filetype.guess(head[:HEAD_BYTES]) if head else None
-    if found is None or found.mime == "image/bmp":  # two letters are no proof
-        return None
+    if found is None or found.mime == "image/bmp" or found.mime.startswith(("audio/", "video/")):
+        return None  # a matcher above has looked closer
     kind = MediaKind.IMAGE if found.mime == "image/x-icon" else None
     return Sniffed(found.mime, found.extension, kind)
 

@@ -110,10 +110,10 @@ class MemoryDriver:
         """Answer the URLs until the block ends."""
         application = web.Application()
         application.router.add_get("/{key:.+}", self._answer)
-        runner = web.AppRunner(application, access_log=None)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+            site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
             self._base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             yield self
