@@ -25,8 +25,8 @@ _ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared,
 class QQGroupChainBuilder(ChainBuilder):
     """Stores media in a folder that is served, and returns their URLs. Meant to be subclassed.
 
-    It opens when it is used first, or with the adapter that it was given to; that one closes it too. A program that
-    uses it alone calls `close`.
+    It opens with the adapter that it was given to, or for the sending of the chain that it was given to, and is closed
+    with it. A program that uses it alone need not open it, and calls `close`.
 
     Args:
         options: Where to serve.
@@ -40,6 +40,7 @@ class QQGroupChainBuilder(ChainBuilder):
         self._base = ""  # what the URLs of the open server begin with, once one is known
         self._opening: asyncio.Lock | None = None
         self._platform_on_loopback = False
+        self._users = 0  # blocks of `opened`
 
     @property
     def domain(self) -> str:
@@ -57,7 +58,10 @@ class QQGroupChainBuilder(ChainBuilder):
         """Do nothing: the server starts with the adapter, or when it is used first. Exists to be overridden."""
 
     def temp_filename(self, suffix: str) -> tuple[str, str]:
-        """Return the path for a new file in the folder, and the URL where it will be served."""
+        """Return the path for a new file, and the URL that stands for it: return it from a `get_` method.
+
+        The file is removed (`remove_file`) once it was sent.
+        """
         name = f"{secrets.token_hex(32)}.{suffix.lstrip('.')}"
         folder = Path(self.options.resource_path)
         if self._host is None:  # else it is there already
@@ -86,16 +90,19 @@ class QQGroupChainBuilder(ChainBuilder):
 
     @asynccontextmanager
     async def opened(self, *, platform_on_loopback: bool) -> AsyncIterator[None]:
-        """Serve during the block. The adapter uses this; when it was open already, the block does not close it."""
-        if self._host is not None:
+        """Serve during the block; the last of several blocks closes what the first one opened."""
+        if self._users == 0 and self._host is not None:  # somebody uses it alone, and closes it
             yield
             return
         self._platform_on_loopback = platform_on_loopback
-        await self._opened()
+        self._users += 1
         try:
+            await self._opened()
             yield
         finally:
-            await self.close()
+            self._users -= 1
+            if self._users == 0:
+                await self.close()
 
     async def close(self) -> None:
         """Stop serving; do nothing when it does not serve."""
@@ -103,11 +110,20 @@ class QQGroupChainBuilder(ChainBuilder):
         if stack is not None:
             await stack.aclose()
 
-    def hides(self, url: str) -> bool:
-        """Return whether this is a URL of our own that the platform cannot reach, so that bytes do better."""
-        if self._host is None or not self._base or self._names_a_tunnel():
-            return False
-        return self._host.reach is Reach.PRIVATE and url.startswith(self._base)
+    async def settle(self, kind: MediaKind, answer: MediaSource, given: MediaSource) -> MediaSource:
+        """Turn what a method returned into what the platform can take; the adapter asks for it.
+
+        A file of `temp_filename` is moved to where the server finds it; and where the platform can plainly not reach
+        the server, the medium itself is returned in place of its URL.
+        """
+        if not isinstance(answer, str) or not is_link(answer):
+            return answer
+        path = self.file_caches.get(answer)
+        hidden = not self._names_a_tunnel() and (await self._opened()).reach is Reach.PRIVATE
+        if path is not None:
+            return Path(path) if hidden else await self._publish(kind, path)
+        ours = self._base and answer.startswith(self._base)
+        return given if hidden and ours and not is_link(given) else answer
 
     async def _publish(self, kind: MediaKind, source: MediaSource) -> str | bytes:
         if is_link(source):

@@ -87,6 +87,7 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
             store=MemoryFileInfoStore(),
             downloads=Downloads(downloads_http, settings.options),
             inline_limit=settings.inline_limit,
+            platform_on_loopback=platform.on_loopback,
         )
         yield Connection(http, tokens, api, Sender(adapter, api, uploads, ReplyBook()))
 

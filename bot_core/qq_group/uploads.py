@@ -20,6 +20,7 @@ from bot_core.elements import File, Image, Video, Voice
 from bot_core.errors import OpenAPIError
 from bot_core.openapi.values import FileInfo, FileType, Target
 from bot_core.qq_group.builders import Builder, as_builder, ask, is_link
+from bot_core.qq_group.chain_builder import QQGroupChainBuilder
 from bot_core.qq_group.file_info import FileInfoKey, FileInfoStore, usable_seconds
 from qqmedia import MediaKind, MediaSource, MediaSourceError, MediaTooLargeError, Reach, SupportsPublish, Upload
 
@@ -79,6 +80,7 @@ class Uploads:
         store: Where each `file_info` is kept.
         downloads: Fetches links.
         inline_limit: Up to how many bytes go up as `file_data`.
+        platform_on_loopback: The platform can fetch loopback addresses.
         clock: Seconds; only differences count.
     """
 
@@ -92,6 +94,7 @@ class Uploads:
         store: FileInfoStore,
         downloads: Downloads,
         inline_limit: int,
+        platform_on_loopback: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._appid = appid
@@ -101,6 +104,7 @@ class Uploads:
         self._store = store
         self._downloads = downloads
         self._inline_limit = inline_limit
+        self._platform_on_loopback = platform_on_loopback
         self._clock = clock
         self._bytes_slots = asyncio.Semaphore(_BYTES_AT_ONCE)
         self._running: dict[FileInfoKey, asyncio.Future[str | OpenAPIError | None]] = {}
@@ -115,7 +119,7 @@ class Uploads:
         builder = self._in_charge(medium, chain_builder)
         wide = builder if isinstance(builder, SupportsPublish) else None
         if wide is None:
-            source = await self._ask(builder, kind, source)
+            source = await self._ask(builder, kind, source, stack)
         if is_link(source):
             if not self._wants_download(medium):
                 return Ready(kind, link=source, filename=filename)
@@ -206,14 +210,14 @@ class Uploads:
             return self._builder
         return own if isinstance(own, SupportsPublish) else as_builder(own)
 
-    async def _ask(self, builder: Builder, kind: MediaKind, source: MediaSource) -> MediaSource:
-        given = source
-        answer = await ask(builder, kind, source, asyncio.to_thread)
-        hides = getattr(builder, "hides", None)
-        # Our own builder over AmiyaBot's names: its URL may lead into a private network, where the bytes do better.
-        if is_link(answer) and not is_link(given) and callable(hides) and hides(answer):
-            return given
-        return answer
+    async def _ask(self, builder: Builder, kind: MediaKind, given: MediaSource, stack: AsyncExitStack) -> MediaSource:
+        if not isinstance(builder, QQGroupChainBuilder):
+            return await ask(builder, kind, given, asyncio.to_thread)
+        await stack.enter_async_context(builder.opened(platform_on_loopback=self._platform_on_loopback))
+        answer = await ask(builder, kind, given, asyncio.to_thread)
+        if isinstance(answer, str) and answer in builder.file_caches:
+            stack.push_async_callback(asyncio.to_thread, builder.remove_file, answer)
+        return await builder.settle(kind, answer, given)
 
     def _wants_download(self, medium: Medium) -> bool:
         if not isinstance(medium, Image):

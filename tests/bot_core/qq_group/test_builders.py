@@ -1,0 +1,337 @@
+"""Builders as bots bring them: classmethods, staticmethods, plain methods; and AmiyaBot's own, subclassed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bot_core.chain import Chain
+from bot_core.qq_group import QQGroupChainBuilder, QQGroupChainBuilderOptions
+from bot_core.sandbox import Sandbox
+from qqmedia import ChainBuilder, ConfigurationError, MediaKind, MediaSourceError
+from tests.bot_core.qq_group.conftest import Start, mp4, png, wav
+
+pytestmark = pytest.mark.asyncio
+
+NO_SERVER = QQGroupChainBuilderOptions()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def calls() -> list[tuple[str, Any]]:
+    return []
+
+
+def builders(calls: list[tuple[str, Any]], answer: Any) -> dict[str, Any]:
+    """The same builder in every shape that is used in the wild."""
+
+    class Plain(ChainBuilder):
+        async def get_image(self, image: str | bytes) -> str | bytes:
+            calls.append(("image", image))
+            return answer
+
+    class Class(ChainBuilder):
+        @classmethod
+        async def get_image(cls, image: str | bytes) -> str | bytes:
+            calls.append(("image", image))
+            return answer
+
+    class Static(ChainBuilder):
+        @staticmethod
+        async def get_image(image: str | bytes) -> str | bytes:
+            calls.append(("image", image))
+            return answer
+
+    class Duck:
+        def get_image(self, image: str | bytes) -> str | bytes:
+            calls.append(("image", image))
+            return answer
+
+        def get_voice(self, voice_file: str) -> str: ...
+
+        def get_video(self, video_file: str) -> str: ...
+
+    return {
+        "plain": Plain(),
+        "plain class": Plain,
+        "classmethod": Class(),
+        "classmethod class": Class,
+        "staticmethod": Static(),
+        "duck, not async": Duck(),
+    }
+
+
+SHAPES = ["plain", "plain class", "classmethod", "classmethod class", "staticmethod", "duck, not async"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_link_of_the_builder_is_what_the_platform_fetches(
+    sandbox: Sandbox, start: Start, calls: list[tuple[str, Any]], shape: str
+) -> None:
+    link = (await sandbox.attachment(png(9), filename="a.png"))["url"]
+    builder = builders(calls, link)[shape]
+    async with start(
+        lambda data: Chain(data, at=False).image(png()),
+        default_chain_builder=builder,
+        default_chain_builder_options=NO_SERVER,
+    ):
+        [answer] = await sandbox.replies(await sandbox.say("hi"))
+    assert answer.media is not None
+    assert (answer.media.url, answer.media.sha256) == (link, sha256(png(9)))
+    assert calls == [("image", png())]
+
+
+@pytest.mark.parametrize("answer", [None, "", b""], ids=["None", "no text", "no bytes"])
+async def test_a_falsy_answer_means_unchanged(
+    sandbox: Sandbox, start: Start, calls: list[tuple[str, Any]], answer: Any
+) -> None:
+    builder = builders(calls, answer)["plain"]
+    async with start(lambda data: Chain(data, at=False).image(png()), default_chain_builder=builder):
+        [arrived] = await sandbox.replies(await sandbox.say("hi"))
+    assert arrived.media is not None
+    assert (arrived.media.way, arrived.media.sha256) == ("file_data", sha256(png()))
+
+
+async def test_bytes_that_come_back_go_up(sandbox: Sandbox, start: Start, calls: list[tuple[str, Any]]) -> None:
+    builder = builders(calls, png(7))["plain"]
+    async with start(lambda data: Chain(data, at=False).image(png()), default_chain_builder=builder):
+        [arrived] = await sandbox.replies(await sandbox.say("hi"))
+    assert arrived.media is not None
+    assert (arrived.media.way, arrived.media.sha256) == ("file_data", sha256(png(7)))
+
+
+async def test_a_path_is_read_for_get_image_and_left_alone_for_the_others(
+    sandbox: Sandbox, start: Start, tmp_path: Path
+) -> None:
+    given: list[Any] = []
+
+    class Notes(ChainBuilder):
+        async def get_image(self, image: str | bytes) -> str | bytes:
+            given.append(image)
+            return image
+
+        async def get_voice(self, voice_file: str) -> str | bytes:
+            given.append(voice_file)
+            return voice_file
+
+        async def get_video(self, video_file: str) -> str | bytes:
+            given.append(video_file)
+            return video_file
+
+    picture, voice, video = tmp_path / "a.png", tmp_path / "b.wav", tmp_path / "c.mp4"
+    for path, content in ((picture, png()), (voice, wav()), (video, mp4())):
+        await asyncio.to_thread(path.write_bytes, content)
+    async with start(
+        lambda data: Chain(data, at=False).image(str(picture)).voice(str(voice)).video(str(video)),
+        default_chain_builder=Notes(),
+    ):
+        answers = await sandbox.replies(await sandbox.say("hi"), 3)
+    assert sorted(given, key=str) == sorted([png(), str(voice), str(video)], key=str)
+    types = [one.media.content_type for one in answers if one.media]
+    assert types[0] == "image/png"
+    assert "silk" in types[1]
+    assert types[2] == "video/mp4"
+
+
+async def test_the_builder_of_the_chain_wins(sandbox: Sandbox, start: Start, calls: list[tuple[str, Any]]) -> None:
+    mine = builders(calls, png(7))["plain"]
+
+    class Adapters(ChainBuilder):
+        async def get_image(self, image: str | bytes) -> str | bytes:
+            raise AssertionError
+
+    async with start(
+        lambda data: Chain(data, at=False, chain_builder=mine).image(png()), default_chain_builder=Adapters()
+    ):
+        [arrived] = await sandbox.replies(await sandbox.say("hi"))
+    assert arrived.media is not None
+    assert arrived.media.sha256 == sha256(png(7))
+    assert len(calls) == 1
+
+
+async def test_an_optional_start_is_called(sandbox: Sandbox, start: Start) -> None:
+    started = []
+
+    class Starts(ChainBuilder):
+        def start(self) -> None:
+            started.append(asyncio.get_running_loop())
+
+    async with start(lambda data: Chain(data).text("hi"), default_chain_builder=Starts()):
+        pass
+    assert len(started) == 1
+
+
+async def test_a_builder_that_raises_sends_nothing_and_the_bot_lives(sandbox: Sandbox, start: Start) -> None:
+    class Broken(ChainBuilder):
+        async def get_image(self, image: str | bytes) -> str | bytes:
+            raise RuntimeError("my storage is down")
+
+    def answer(data: Any) -> Chain:
+        chain = Chain(data, at=False).text("text")
+        return chain.text("x").voice(wav()).image(png()) if data.text == "bad" else chain
+
+    async with start(answer, default_chain_builder=Broken()) as bot:
+        await sandbox.say("bad")
+        assert "my storage is down" in str(await bot.error())
+        assert sandbox.calls["messages"] == 0
+        assert await sandbox.replies(await sandbox.say("good"))
+
+
+async def test_an_answer_that_cannot_be_sent_is_an_error(
+    sandbox: Sandbox, start: Start, calls: list[tuple[str, Any]]
+) -> None:
+    builder = builders(calls, {"url": "x"})["plain"]
+    async with start(lambda data: Chain(data, at=False).image(png()), default_chain_builder=builder) as bot:
+        await sandbox.say("hi")
+        error = await bot.error()
+    assert isinstance(error, MediaSourceError)
+    assert "Plain.get_image returned dict" in str(error)
+
+
+async def test_what_is_no_builder_is_an_error_that_names_what_is_missing(sandbox: Sandbox, start: Start) -> None:
+    class Half:
+        async def get_image(self, image: bytes) -> bytes:
+            return image
+
+    with pytest.raises(ConfigurationError, match="it has no get_voice, get_video"):
+        async with start(lambda _: None, default_chain_builder=Half()):
+            pass
+
+
+# --- AmiyaBot's own builder
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> QQGroupChainBuilderOptions:
+    return QQGroupChainBuilderOptions("127.0.0.1", 0, str(tmp_path / "files"))
+
+
+async def test_the_built_in_builder_serves(sandbox: Sandbox, start: Start, options: QQGroupChainBuilderOptions) -> None:
+    async with start(
+        lambda data: Chain(data, at=False).image(png()), default_chain_builder=QQGroupChainBuilder(options)
+    ):
+        [arrived] = await sandbox.replies(await sandbox.say("hi"))
+    assert arrived.media is not None
+    assert (arrived.media.way, arrived.media.sha256) == ("url", sha256(png()))
+    assert re.search(r"/resource/[0-9a-f]{64}\.png$", str(arrived.media.url))
+
+
+async def test_a_subclass_may_name_a_tunnel(
+    sandbox: Sandbox, start: Start, options: QQGroupChainBuilderOptions
+) -> None:
+    class Tunnel(QQGroupChainBuilder):
+        @property
+        def domain(self) -> str:
+            return "https://media.example.com/resource"
+
+        async def get_image(self, image: str | bytes) -> str | bytes:
+            urls.append(str(await super().get_image(image)))
+            return png(5)
+
+    urls: list[str] = []
+    async with start(lambda data: Chain(data, at=False).image(png()), default_chain_builder=Tunnel(options)):
+        await sandbox.replies(await sandbox.say("hi"))
+    assert re.fullmatch(r"https://media\.example\.com/resource/[0-9a-f]{64}\.png", urls[0])
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["beside super()", "alone"])
+async def test_a_subclass_may_write_files_of_its_own(
+    sandbox: Sandbox, start: Start, options: QQGroupChainBuilderOptions, first: bool
+) -> None:
+    class Writes(QQGroupChainBuilder):
+        async def get_image(self, image: str | bytes) -> str | bytes:
+            if first:
+                await super().get_image(image)
+            path, url = self.temp_filename("png")
+            assert self.file_caches[url] == path
+            await asyncio.to_thread(Path(path).write_bytes, png(6))
+            written.append(path)
+            return url
+
+    written: list[str] = []
+    builder = Writes(options)
+    async with start(lambda data: Chain(data, at=False).image(png()), default_chain_builder=builder) as bot:
+        [arrived] = await sandbox.replies(await sandbox.say("hi"))
+        await bot.until(lambda: bot.handles)
+    assert arrived.media is not None
+    assert (arrived.media.way, arrived.media.sha256) == ("url", sha256(png(6)))
+    # Once it was sent, nothing of it stays behind.
+    assert builder.file_caches == {}
+    assert not await asyncio.to_thread(Path(written[0]).exists)
+
+
+async def test_given_to_a_chain_it_serves_for_as_long_as_that_is_sent(
+    sandbox: Sandbox, start: Start, options: QQGroupChainBuilderOptions
+) -> None:
+    builder = QQGroupChainBuilder(options)
+    async with start(
+        lambda data: Chain(data, at=False, chain_builder=builder).image([png(1), png(2)]),
+        default_chain_builder="direct",
+    ) as bot:
+        said = [await sandbox.say("hi", group=f"g{number}") for number in range(4)]
+        answers = [answer for one in said for answer in await sandbox.replies(one, 2)]
+        await bot.until(lambda: len(bot.handles) == 8)
+        assert {one.media.way for one in answers if one.media} == {"url"}
+        async with aiohttp.ClientSession() as http:
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await http.get(str(answers[0].media.url if answers[0].media else ""))
+
+
+async def test_where_the_platform_cannot_reach_it_the_medium_itself_is_sent(
+    options: QQGroupChainBuilderOptions,
+) -> None:
+    class Writes(QQGroupChainBuilder):
+        async def get_voice(self, voice_file: str) -> str | bytes:
+            path, url = self.temp_filename("silk")
+            await asyncio.to_thread(Path(path).write_bytes, b"silk")
+            return url
+
+    builder = Writes(options)
+    async with builder.opened(platform_on_loopback=False):
+        url = await builder.get_image(png())
+        assert await builder.settle(MediaKind.IMAGE, url, png()) == png()
+        voice = await builder.get_voice("a.mp3")
+        assert await builder.settle(MediaKind.VOICE, voice, "a.mp3") == Path(builder.file_caches[str(voice)])
+        elsewhere = "https://example.com/a.png"
+        assert await builder.settle(MediaKind.IMAGE, elsewhere, png()) == elsewhere
+
+
+async def test_alone_it_opens_when_it_is_used_and_closes_when_told(options: QQGroupChainBuilderOptions) -> None:
+    builder = QQGroupChainBuilder(options)
+    try:
+        url = str(await builder.get_image(png()))
+        async with aiohttp.ClientSession() as http, http.get(url) as response:
+            assert await response.read() == png()
+        assert builder.domain == url.rsplit("/", 1)[0]
+        assert await builder.get_image("https://example.com/a.png") == "https://example.com/a.png"
+    finally:
+        await builder.close()
+    await builder.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "domain"),
+    [
+        (QQGroupChainBuilderOptions("10.1.2.3", 9000), "http://10.1.2.3:9000/resource"),
+        (QQGroupChainBuilderOptions(public_url="https://m.example.com/"), "https://m.example.com/resource"),
+        (
+            QQGroupChainBuilderOptions("::1", 80, http_server_options={"uvicorn_options": {"ssl_certfile": "c"}}),
+            "https://[::1]:80/resource",
+        ),
+    ],
+)
+async def test_the_domain_follows_the_options(given: QQGroupChainBuilderOptions, domain: str) -> None:
+    assert QQGroupChainBuilder(given).domain == domain
+
+
+async def test_the_default_domain_is_an_address_of_this_machine() -> None:
+    assert re.fullmatch(r"http://[0-9.]+:8086/resource", QQGroupChainBuilder(QQGroupChainBuilderOptions()).domain)
