@@ -418,7 +418,7 @@ async def test_a_put_costs_the_same_beside_many_objects(open_local: Any, make_up
     async with open_local() as driver:
         await seconds_of_a_hundred(driver, 0)
         few = min([await seconds_of_a_hundred(driver, 1000 * turn) for turn in range(1, 4)])
-        for start in range(10_000, 22_000, 1000):
+        for start in range(10_000, 13_000, 1000):
             await asyncio.gather(*(driver.put(make_upload(b"%d" % number)) for number in range(start, start + 1000)))
         many = min([await seconds_of_a_hundred(driver, 1000 * turn) for turn in range(100, 103)])
         assert many < 3 * few + 0.1
