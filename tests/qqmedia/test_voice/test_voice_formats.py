@@ -12,7 +12,8 @@ import pytest
 import voice_media
 from voice_media import FORMATS, SECONDS, likeness, loudness, samples_of, speech, wav_file
 
-from qqmedia.voice import SilkEncoder, VoiceOptions, decode_silk, inspect_silk
+from qqmedia.voice import SilkEncoder, SilkVoice, VoiceOptions, decode_silk, inspect_silk
+from qqmedia.voice._cache import Cache
 
 # AMR and low bit rates change the sound itself, and silk changes it once more.
 LOUDNESS = pytest.approx(1.0, abs=0.08)
@@ -103,3 +104,33 @@ async def test_pyav_stands_in_for_an_ffmpeg_that_cannot_be_run(
     async with SilkEncoder() as encoder:
         assert "PyAV" in (await encoder.encode(media["mono.mp3"])).note
     assert str(broken_ffmpeg) in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_changes_its_kind_in_the_middle_is_heard_to_its_end(
+    front_end: str, media: dict[str, Path]
+) -> None:
+    parts = [await asyncio.to_thread(media[name].read_bytes) for name in ("low8.mp3", "mono.mp3", "vbr44.mp3")]
+    async with SilkEncoder() as encoder:
+        voice = await encoder.encode(b"".join(parts))
+    assert voice.info.seconds == pytest.approx(3 * SECONDS, abs=0.3)
+    sound = samples_of(await decode_silk(voice.data))
+    third = len(sound) // 3
+    shares = [loudness(sound[start : start + third]) / loudness(sound) for start in (0, third, 2 * third)]
+    assert shares == pytest.approx([1, 1, 1], abs=0.1)
+
+
+@pytest.mark.asyncio
+async def test_only_the_last_voices_are_remembered() -> None:
+    sounds = [wav_file(speech(0.02 * n)) for n in range(1, 9)]
+    cache: Cache[SilkVoice] = Cache(most_bytes=1000)
+    async with SilkEncoder() as encoder:
+        voices = [await encoder.encode(sound) for sound in sounds]
+    for number, voice in enumerate(voices):
+        cache.put(bytes([number]), voice)
+        cache.put(bytes([number]), voice)
+        cache.get(b"\0")  # the first is used all the time
+    kept = [number for number in range(len(voices)) if cache.get(bytes([number])) is not None]
+    assert kept[0] == 0
+    assert kept[1:] == list(range(len(voices) - len(kept) + 1, len(voices)))
+    assert sum(len(voices[number].data) for number in kept) <= 1000

@@ -256,6 +256,31 @@ async def test_what_cannot_be_read_is_named(audio: bytes, said: str) -> None:
             await encoder.encode(audio)
 
 
+@pytest.mark.asyncio
+@on_linux
+async def test_a_device_is_no_file() -> None:
+    async with SilkEncoder() as encoder:
+        with pytest.raises(MediaSourceError, match="not a regular file"):
+            await encoder.encode(Path("/dev/zero"))
+
+
+@pytest.mark.asyncio
+@on_linux
+async def test_a_child_that_fills_its_standard_error_does_not_hang(stand_in: Callable[[str], None]) -> None:
+    await asyncio.to_thread(
+        stand_in, "head -c 3000000 /dev/zero | tr '\\0' 'x' >&2; echo >&2; echo the last line >&2; exit 3"
+    )
+    async with SilkEncoder(VoiceOptions(timeout=5)) as encoder:
+        with pytest.raises(MediaFormatError, match="not an audio or video file"):
+            await encoder.encode(b"ID3\x04")
+    await asyncio.to_thread(
+        stand_in, "echo \"Input #0, mp3, from 'x':\" >&2; head -c 99000 /dev/zero; echo the last line >&2; exit 3"
+    )
+    async with SilkEncoder() as encoder:
+        with pytest.raises(MediaFormatError, match="ffmpeg says: the last line"):
+            await encoder.encode(b"ID3\x04")
+
+
 @pytest.fixture
 def almost_full_disk() -> Iterator[None]:
     """No file may grow beyond a kilobyte."""

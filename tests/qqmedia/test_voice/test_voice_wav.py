@@ -130,3 +130,14 @@ async def test_damaged_plain_wav_says_so(wav: bytes, said: str, without_decoder:
     async with SilkEncoder() as encoder:
         with pytest.raises(MediaFormatError, match=said):
             await encoder.encode(wav)
+
+
+@pytest.mark.asyncio
+async def test_wav_that_names_its_loudspeakers_is_mixed_as_by_ffmpeg(
+    without_decoder: None, media: dict[str, Path], heard: Callable[[str], array[int]]
+) -> None:
+    async with SilkEncoder() as encoder:
+        voice = await encoder.encode(media["s24-51.wav"])
+    original = await asyncio.to_thread(heard, "s24-51.wav")
+    assert "built-in" in voice.note
+    assert loudness(samples_of(await decode_silk(voice.data))) / loudness(original) == pytest.approx(1.0, abs=0.08)
