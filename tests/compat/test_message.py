@@ -261,12 +261,6 @@ async def test_wait_returns_none_when_the_time_is_up() -> None:
         (1, 0, True, "wait"),
         (0, 0, False, "wait"),
     ],
-        (1, 0, False, "handler"),
-        (1, 1, False, "wait"),
-        (1, 2, False, "wait"),
-        (1, 0, True, "wait"),
-        (0, 0, False, "wait"),
-    ],
 )
 async def test_wait_competes_by_level(handler_level: int, wait_level: int, force: bool, goes_to: str) -> None:
     bot, adapter = make_bot()

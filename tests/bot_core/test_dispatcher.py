@@ -1,0 +1,290 @@
+"""How many handlers run at once, what waits, and how a bot ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from bot_core import Message, WaitEventCancel
+from tests.fakes.adapter import make_bot, running, settled
+
+
+@pytest.mark.asyncio
+async def test_at_most_max_handlers_run_at_once_and_the_rest_waits_in_order() -> None:
+    bot, adapter = make_bot()
+    adapter.max_handlers = 3
+    running_now, most, begun = 0, 0, []
+    gate = asyncio.Event()
+
+    @bot.on_message(keywords="")
+    async def handler(data: Message) -> None:
+        nonlocal running_now, most
+        running_now += 1
+        most = max(most, running_now)
+        begun.append(data.text)
+        await gate.wait()
+        running_now -= 1
+
+    async with running(bot):
+        for number in range(10):
+            await adapter.say(str(number))
+        await settled()
+        assert begun == ["0", "1", "2"]
+        gate.set()
+        await settled()
+    assert begun == [str(number) for number in range(10)]
+    assert most == 3
+
+
+@pytest.mark.asyncio
+async def test_when_the_backlog_is_full_receive_waits_and_nothing_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    bot, adapter = make_bot()
+    adapter.max_handlers = 1
+    handled = 0
+    gate, all_handled = asyncio.Event(), asyncio.Event()
+
+    @bot.on_message(keywords="")
+    async def handler(data: Message) -> None:
+        nonlocal handled
+        await gate.wait()
+        handled += 1
+        if handled == 1500:
+            all_handled.set()
+
+    async with running(bot):
+        taken = 0
+
+        async def flood() -> None:
+            nonlocal taken
+            for _ in range(1500):
+                await adapter.say("x")
+                taken += 1
+
+        flooding = asyncio.create_task(flood())
+        await asyncio.wait({flooding}, timeout=0.2)
+        assert taken == 1025  # one runs, 1024 wait
+        assert caplog.text.count("reading from the platform pauses") == 1
+        gate.set()
+        async with asyncio.timeout(5):
+            await flooding
+            await all_handled.wait()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("in_a_task_of_its_own", [False, True])
+async def test_a_handler_that_waits_takes_no_place(in_a_task_of_its_own: bool) -> None:
+    bot, adapter = make_bot()
+    adapter.max_handlers = 2
+    got: list[str] = []
+
+    @bot.on_message(keywords="ask")
+    async def handler(data: Message) -> None:
+        waiting = data.wait()
+        answer = await (asyncio.create_task(waiting) if in_a_task_of_its_own else waiting)
+        got.append(answer.text if answer else "nothing")
+
+    async with running(bot):
+        for user in range(20):
+            await adapter.say("ask", user=f"U{user}")
+        await settled()
+        for user in range(20):
+            await adapter.say(f"answer {user}", user=f"U{user}")
+        await settled()
+    assert sorted(got) == sorted(f"answer {user}" for user in range(20))
+
+
+@pytest.mark.asyncio
+async def test_running_handlers_finish_within_the_grace_and_can_send() -> None:
+    bot, adapter = make_bot()
+
+    @bot.on_message(keywords="slow")
+    async def slow(data: Message) -> str:
+        await asyncio.sleep(0.05)
+        return "done"
+
+    async with running(bot):
+        await adapter.say("slow")
+        await settled()
+        await bot.close()
+        assert adapter.texts == ["done"]
+        assert adapter.closed == 1
+
+
+@pytest.mark.asyncio
+async def test_after_the_grace_handlers_are_cut_off(caplog: pytest.LogCaptureFixture) -> None:
+    bot, adapter = make_bot()
+    adapter.shutdown_grace = 0.03
+    ends: list[str] = []
+
+    @bot.on_message(keywords="endless")
+    async def endless(data: Message) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ends.append("cleaned up")
+
+    async with running(bot):
+        await adapter.say("endless")
+        await settled()
+        begun = time.monotonic()
+        await bot.close()
+        assert time.monotonic() - begun < 1
+    assert ends == ["cleaned up"]
+    assert "1 handlers did not finish within 0.03 s" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_handler_that_refuses_to_be_cancelled_is_left_behind_and_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bot, adapter = make_bot()
+    adapter.shutdown_grace = 0
+    release = asyncio.Event()
+
+    @bot.on_message(keywords="stubborn")
+    async def stubborn(data: Message) -> None:
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    async with running(bot):
+        await adapter.say("stubborn")
+        await settled()
+        begun = time.monotonic()
+        await bot.close()
+        assert time.monotonic() - begun < 1.9
+        release.set()
+    assert "does not end although it was cancelled" in caplog.text
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("channel", [False, True])
+async def test_waits_are_told_at_once_that_it_is_over(channel: bool, caplog: pytest.LogCaptureFixture) -> None:
+    bot, adapter = make_bot()
+    adapter.shutdown_grace = 5
+    told: list[str] = []
+
+    @bot.on_message(keywords="ask")
+    async def handler(data: Message) -> None:
+        for _ in range(2):
+            try:
+                await (data.wait_channel() if channel else data.wait())
+            except WaitEventCancel as error:
+                told.append(str(error))
+
+    async with running(bot):
+        await adapter.say("ask")
+        await settled()
+        async with asyncio.timeout(1):
+            await bot.close()
+    assert told == ["the bot is being closed"] * 2
+    assert caplog.text == ""
+
+
+@pytest.mark.asyncio
+async def test_what_comes_after_close_is_not_taken() -> None:
+    bot, adapter = make_bot()
+    gate = asyncio.Event()
+    handled: list[str] = []
+
+    @bot.on_message(keywords="")
+    async def handler(data: Message) -> None:
+        handled.append(data.text)
+        await gate.wait()
+
+    async with running(bot):
+        await adapter.say("before")
+        closing = asyncio.create_task(bot.close())
+        await settled()
+        await adapter.say("after")
+        gate.set()
+        await closing
+    assert handled == ["before"]
+
+
+@pytest.mark.asyncio
+async def test_messages_that_waited_when_the_bot_ended_are_counted_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bot, adapter = make_bot()
+    adapter.max_handlers, adapter.shutdown_grace = 1, 0.02
+
+    @bot.on_message(keywords="")
+    async def handler(data: Message) -> None:
+        await asyncio.Event().wait()
+
+    async with running(bot):
+        for _ in range(4):
+            await adapter.say("x")
+        await settled()
+    assert "before it came to 3 messages" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_cancelling_start_ends_handlers_at_once_and_passes_through() -> None:
+    bot, adapter = make_bot()
+    adapter.shutdown_grace = 60
+    ends: list[str] = []
+
+    @bot.on_message(keywords="")
+    async def handler(data: Message) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ends.append("ended")
+
+    task = asyncio.create_task(bot.start())
+    await adapter.listening.wait()
+    await adapter.say("x")
+    await settled()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(1):
+            await task
+    assert (ends, adapter.closed) == (["ended"], 1)
+
+
+@pytest.mark.asyncio
+async def test_a_timed_task_that_runs_may_finish_when_the_bot_ends() -> None:
+    bot, _ = make_bot()
+    steps: list[str] = []
+
+    @bot.timed_task()
+    async def task(given: Any) -> None:
+        steps.append("begun")
+        await asyncio.sleep(0.03)
+        steps.append("finished")
+
+    async with running(bot):
+        await settled()
+    assert steps == ["begun", "finished"]
+
+
+@pytest.mark.asyncio
+async def test_two_thousand_messages_through_two_hundred_handlers(record_property: Any) -> None:
+    bot, adapter = make_bot()
+    answered = 0
+
+    def register(number: int) -> None:
+        @bot.on_message(keywords=f"command{number:03}" if number % 2 else [f"word{number:03}", f"term{number:03}"])
+        async def handler(data: Message) -> None:
+            nonlocal answered
+            answered += 1
+
+    for number in range(200):
+        register(number)
+    messages = [adapter.message(f"please run command{number % 200:03} now") for number in range(2000)]
+    async with running(bot):
+        begun = time.process_time()
+        for message in messages:
+            await adapter.receive(message)
+        await settled()
+        spent = time.process_time() - begun
+    print(f"\n2000 messages, 200 handlers: {spent * 1000:.0f} ms CPU, {spent / 2000 * 1e6:.0f} us each")
+    record_property("cpu_ms", spent * 1000)
+    assert answered == 1000
