@@ -114,7 +114,7 @@ def _read_text(message: Message, name: str, data: JSON) -> None:
     content = _string(data, "content")
     own, others, everybody = _mentions(data)
     known = own.union(_EVERYBODY, *others.items())
-    tagged = [next(filter(None, match.groups())) for match in _MENTION.finditer(content)]
+    tagged = [next(filter(None, match.groups())) for match in _MENTION.finditer(content)] if "<" in content else []
     everybody = everybody or not _EVERYBODY.isdisjoint(tagged)
     unknown = [one for one in tagged if one not in known]
     # Under full receive a mention of the bot comes as GROUP_MESSAGE_CREATE. Some lists of mentions leave the bot out:
@@ -122,8 +122,10 @@ def _read_text(message: Message, name: str, data: JSON) -> None:
     message.is_at = name == _GROUP_AT or (name == _GROUP_ANY and bool(own or unknown))
     message.is_at_all = everybody
     message.at_target = list(others)
-    message.face = [next(filter(None, match.groups()), "") for match in _FACE.finditer(content)]
-    message.set_text(_FACE.sub("", _MENTION.sub("", content)))
+    if "<" in content:
+        message.face = [next(filter(None, match.groups()), "") for match in _FACE.finditer(content)]
+        content = _FACE.sub("", _MENTION.sub("", content))
+    message.set_text(content)
 
 
 def _mentions(data: JSON) -> tuple[set[str], dict[str, str], bool]:

@@ -62,7 +62,7 @@ class ReplyBook:
     ) -> None:
         self._clock = clock
         self._wall_clock = wall_clock
-        self._counts: OrderedDict[tuple[str, str, str], _Count] = OrderedDict()
+        self._counts: OrderedDict[tuple[str, str], _Count] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -120,5 +120,5 @@ class ReplyBook:
             del counts[oldest]
 
 
-def _key(context: ReplyContext) -> tuple[str, str, str]:
-    return context.target.scene.value, context.target.openid, context.msg_id
+def _key(context: ReplyContext) -> tuple[str, str]:
+    return context.target.openid, context.msg_id

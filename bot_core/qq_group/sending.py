@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from bot_core.adapter import Delivery, MessageHandle
@@ -88,9 +89,12 @@ class Sender:
             self._replies.reserve(context, len(messages))
         sent = 0
         try:
-            async with AsyncExitStack() as stack:
-                ready = await self._prepare(messages, chain.builder, stack)
-                outcome = await self._post_all(messages, ready, target, context)
+            if any(message.medium is not None for message in messages):
+                async with AsyncExitStack() as stack:
+                    ready = await self._prepare(messages, chain.builder, stack)
+                    outcome = await self._post_all(messages, ready, target, context)
+            else:  # text, the most frequent: no more than it takes
+                outcome = await self._post_all(messages, repeat(None), target, context)
             sent = len(outcome.handles)
         finally:
             if context is not None and sent < len(messages):
@@ -126,12 +130,12 @@ class Sender:
     async def _post_all(
         self,
         messages: Sequence[PlannedMessage],
-        ready: Sequence[Ready | None],
+        ready: Iterable[Ready | None],
         target: Target,
         context: ReplyContext | None,
     ) -> _Outcome:
         outcome = _Outcome([], [])
-        for position, (message, medium) in enumerate(zip(messages, ready, strict=True), 1):
+        for position, (message, medium) in enumerate(zip(messages, ready, strict=False), 1):
             try:
                 sent, deliveries = await self._post_one(message.body, medium, target, context)
             except Exception as error:  # noqa: BLE001 - a stranger's host may raise anything; _result raises it again

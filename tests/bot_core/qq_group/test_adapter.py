@@ -576,3 +576,39 @@ async def test_the_environment_names_the_driver(
     assert answer.media.way == "file_data"
     # The options of the server that were given have no use then.
     assert "host, port, resource_path means nothing beside the driver direct" in caplog.text
+
+
+async def test_a_private_address_is_told_once_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "bot_core.qq_group")
+    options = QQGroupChainBuilderOptions("127.0.0.1", 0, str(tmp_path / "r"))
+    async with qq_group("secret", default_chain_builder_options=options)("1020", "").open():
+        [line] = [one for one in caplog.records if one.name == "bot_core.qq_group"]
+    assert line.levelno == logging.INFO
+    assert "media go to the platform as bytes" in line.getMessage()
+    assert "QQMEDIA_LOCAL_PUBLIC_URL" in line.getMessage()
+
+
+async def test_a_public_address_needs_no_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "bot_core.qq_group")
+    monkeypatch.setenv("QQMEDIA_LOCAL_PUBLIC_URL", "https://media.example.com")
+    options = QQGroupChainBuilderOptions("127.0.0.1", 0, str(tmp_path / "r"))
+    async with qq_group("secret", default_chain_builder_options=options)("1020", "").open():
+        assert [one for one in caplog.records if one.name == "bot_core.qq_group"] == []
+
+
+async def test_everything_goes_through_the_proxy() -> None:
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.put_nowait(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        adapter = qq_group("secret", "direct", api_base="http://platform.invalid", proxy=address)("1020", "")
+        async with adapter.open():
+            with pytest.raises(BotError):
+                await adapter.api.get_me()
+    assert (await asked.get()).startswith(b"POST http://platform.invalid/app/getAppAccessToken")
