@@ -32,7 +32,21 @@ AfterSend: TypeAlias = Callable[[Chain, str, Adapter], Awaitable[object]]
 AfterHandle: TypeAlias = "Callable[[Chain | None, str, Adapter], Awaitable[object]]"
 BeforeWaiterSet: TypeAlias = "Callable[[Message, Waiter, Adapter], Awaitable[Message | None]]"
 
-F = TypeVar("F", bound=Callable[..., Any])
+TimedFunction: TypeAlias = Callable[[Any], Awaitable[object]]
+
+# A decorator gives back exactly what it was given; a type checker sees there whether it is the right kind of function.
+AnyF = TypeVar("AnyF", bound=Callable[..., Any])
+MessageF = TypeVar("MessageF", bound=MessageFunction)
+EventF = TypeVar("EventF", bound=EventFunction)
+ExceptionF = TypeVar("ExceptionF", bound=ExceptionFunction)
+TimedF = TypeVar("TimedF", bound=TimedFunction)
+MessageCreatedF = TypeVar("MessageCreatedF", bound=MessageCreated)
+EventCreatedF = TypeVar("EventCreatedF", bound=EventCreated)
+BeforeHandleF = TypeVar("BeforeHandleF", bound=BeforeHandle)
+BeforeSendF = TypeVar("BeforeSendF", bound=BeforeSend)
+AfterSendF = TypeVar("AfterSendF", bound=AfterSend)
+AfterHandleF = TypeVar("AfterHandleF", bound=AfterHandle)
+BeforeWaiterSetF = TypeVar("BeforeWaiterSetF", bound=BeforeWaiterSet)
 
 logger = logging.getLogger("bot_core.handlers")
 
@@ -65,7 +79,7 @@ class HandlerBook:
         allow_direct: bool | None = None,  # noqa: FBT001 - AmiyaBot's signature
         direct_only: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature
         level: float | None = None,
-    ) -> Callable[[F], F]:
+    ) -> Callable[[MessageF], MessageF]:
         """Register a handler for messages; it gets a `Message` and returns a `Chain`, a `str` or `None`.
 
         Args:
@@ -87,7 +101,7 @@ class HandlerBook:
         if prefixes is not None and not isinstance(prefixes, bool):
             prefixes = longest_first([prefixes] if isinstance(prefixes, str) else prefixes)
 
-        def register(function: F) -> F:
+        def register(function: MessageF) -> MessageF:
             if verify is None and not matchers:
                 logger.warning("%s has neither keywords nor verify, so it never gets a message", describe(function))
             self.message_handlers.append(
@@ -107,25 +121,27 @@ class HandlerBook:
 
         return register
 
-    def on_event(self, events: str | Sequence[str] = ALL_EVENTS) -> Callable[[F], F]:
+    def on_event(self, events: str | Sequence[str] = ALL_EVENTS) -> Callable[[EventF], EventF]:
         """Register a handler for events, ``(event, instance)``: of one name, of several, by default of all."""
         names = [events] if isinstance(events, str) else list(events)
 
-        def register(function: F) -> F:
+        def register(function: EventF) -> EventF:
             for name in names:
                 self.event_handlers.setdefault(name, []).append(function)
             return function
 
         return register
 
-    def on_exception(self, exceptions: type[Exception] | Sequence[type[Exception]] = Exception) -> Callable[[F], F]:
+    def on_exception(
+        self, exceptions: type[Exception] | Sequence[type[Exception]] = Exception
+    ) -> Callable[[ExceptionF], ExceptionF]:
         """Register a handler for what other handlers raise, ``(error, instance, data)``.
 
         The handlers of the most specific class that fits are called, and no others. Cancelled waits never arrive.
         """
         classes = list(exceptions) if isinstance(exceptions, Sequence) else [exceptions]
 
-        def register(function: F) -> F:
+        def register(function: ExceptionF) -> ExceptionF:
             for kind in classes:
                 self.exception_handlers.setdefault(kind, []).append(function)
             return function
@@ -148,7 +164,7 @@ class HandlerBook:
         sub_tag: str = "default_tag",
         run_when_added: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature
         **kwargs: Any,
-    ) -> Callable[[F], F]:
+    ) -> Callable[[TimedF], TimedF]:
         """Register a background task ``task(bot)``, which runs while the bot does.
 
         Args:
@@ -161,7 +177,7 @@ class HandlerBook:
             ConfigurationError: `kwargs` are given and the extra `cron` is not installed, or they make no sense.
         """
 
-        def register(function: F) -> F:
+        def register(function: TimedF) -> TimedF:
             self._timed.add(function, each=each, tag=sub_tag, at_once=run_when_added, options=kwargs)
             return function
 
@@ -171,35 +187,35 @@ class HandlerBook:
         """Remove every timed task with exactly this tag; one that runs just now may finish."""
         self._timed.remove(sub_tag)
 
-    def message_created(self, function: F) -> F:
+    def message_created(self, function: MessageCreatedF) -> MessageCreatedF:
         """Register ``(data, instance)``, called first: a `Message` replaces the message, `False` drops it."""
         return self._hook("message_created", function)
 
-    def message_before_handle(self, function: F) -> F:
+    def message_before_handle(self, function: BeforeHandleF) -> BeforeHandleF:
         """Register ``(data, factory_name, instance)``, called before the handler; any `False` stops it."""
         return self._hook("message_before_handle", function)
 
-    def message_before_send(self, function: F) -> F:
+    def message_before_send(self, function: BeforeSendF) -> BeforeSendF:
         """Register ``(chain, factory_name, instance)``, called before a chain goes out; a chain replaces it."""
         return self._hook("message_before_send", function)
 
-    def message_after_send(self, function: F) -> F:
+    def message_after_send(self, function: AfterSendF) -> AfterSendF:
         """Register ``(chain, factory_name, instance)``, called when a chain went out."""
         return self._hook("message_after_send", function)
 
-    def message_after_handle(self, function: F) -> F:
+    def message_after_handle(self, function: AfterHandleF) -> AfterHandleF:
         """Register ``(chain or None, factory_name, instance)``, called when a handler is through."""
         return self._hook("message_after_handle", function)
 
-    def message_before_waiter_set(self, function: F) -> F:
+    def message_before_waiter_set(self, function: BeforeWaiterSetF) -> BeforeWaiterSetF:
         """Register ``(data, waiter, instance)``, called before a wait gets its message; a `Message` replaces it."""
         return self._hook("message_before_waiter_set", function)
 
-    def event_created(self, function: F) -> F:
+    def event_created(self, function: EventCreatedF) -> EventCreatedF:
         """Register ``(event, instance)``, called first: an `Event` replaces the event, `False` drops it."""
         return self._hook("event_created", function)
 
-    def _hook(self, name: str, function: F) -> F:
+    def _hook(self, name: str, function: AnyF) -> AnyF:
         self.hooks.setdefault(name, []).append(function)
         return function
 

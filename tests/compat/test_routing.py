@@ -133,8 +133,8 @@ async def test_verify_is_asked_for_every_candidate_with_a_copy() -> None:
         data.image.append("spoilt")
         return False
 
-    bot.on_message(verify=verify)(verify)
-    bot.on_message(verify=verify)(verify)
+    answers(bot, verify=verify)
+    answers(bot, verify=verify)
     seen: list[Message] = []
 
     @bot.on_message(keywords="text", level=99)
@@ -157,7 +157,7 @@ async def test_verify_that_raises_is_no_match_is_logged_and_reaches_on_exception
     async def verify(data: Message) -> bool:
         raise ValueError("bad verify")
 
-    bot.on_message(verify=verify)(verify)
+    answers(bot, verify=verify)
     answers(bot, keywords="text")
 
     @bot.on_exception()
