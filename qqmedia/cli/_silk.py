@@ -22,7 +22,7 @@ def silk(
     source: Annotated[
         Path, typer.Argument(metavar="IN", help="An audio or video file; with --decode or --info, silk.")
     ],
-    target: Annotated[Path | None, typer.Argument(metavar="[OUT]", help="What to write; not with --info.")] = None,
+    target: Annotated[Path | None, typer.Argument(metavar="OUT", help="What to write; not with --info.")] = None,
     *,
     decode: Annotated[bool, typer.Option("--decode", help="Turn silk into a WAV file.")] = False,
     info: Annotated[bool, typer.Option("--info", help="Only show what the silk file says about itself.")] = False,
@@ -34,7 +34,7 @@ def silk(
 ) -> None:
     """Turn any audio into the silk that QQ plays as a voice.
 
-    What is not given comes from QQMEDIA_SILK_* and [qqmedia.silk] of qqmedia.toml.
+    What is not given comes from QQMEDIA_SILK_* and from the table qqmedia.silk of qqmedia.toml.
     """
     if info:
         if decode or target is not None:
@@ -84,6 +84,8 @@ def _summary(info: SilkInfo) -> str:
 def _check_target(source: Path, target: Path) -> None:
     if target.is_dir():
         raise ConfigurationError(f"OUT is a folder, give the name of a file: {target}")
+    if not target.parent.is_dir():
+        raise ConfigurationError(f"the folder of OUT does not exist: {target.parent}")
     if target.exists() and source.exists() and target.samefile(source):
         raise ConfigurationError(f"OUT is IN itself, and would be overwritten: {target}; give another name")
 

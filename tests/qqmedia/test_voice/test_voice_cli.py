@@ -63,7 +63,11 @@ def test_settings_come_from_the_environment_and_options_win(
 
 def test_neither_the_source_nor_a_folder_is_overwritten(sound: Path, tmp_path: Path) -> None:
     before = sound.read_bytes()
-    for target, said in ((sound, "OUT is IN itself"), (tmp_path, "OUT is a folder")):
+    for target, said in (
+        (sound, "OUT is IN itself"),
+        (tmp_path, "OUT is a folder"),
+        (tmp_path / "nowhere" / "x.silk", "folder of OUT does not exist"),
+    ):
         with pytest.raises(ConfigurationError, match=said):
             run(sound, target)
     assert sound.read_bytes() == before

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import sys
 import threading
 import time
@@ -89,6 +90,22 @@ async def test_cancelling_pyav_ends_the_thread(with_pyav: None, long_flac: Path)
     async with SilkEncoder(VoiceOptions(max_seconds=3600)) as encoder:
         task = asyncio.create_task(encoder.encode(long_flac), name="to be cancelled")
         await until(encoder_threads)
+        began = time.perf_counter()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.perf_counter() - began < 0.5
+    assert encoder_threads() == []
+
+
+@pytest.mark.asyncio
+async def test_cancelling_ends_the_encoding_too() -> None:
+    noise = await asyncio.to_thread(random.Random(1).randbytes, 24_000 * 2 * 600)
+    async with SilkEncoder(VoiceOptions(max_seconds=600)) as encoder:
+        task = asyncio.create_task(encoder.encode(raw_wav(1, 16, 24_000, 1, noise)), name="ten minutes of noise")
+        await until(encoder_threads)
+        await asyncio.sleep(0.1)
+        assert not task.done()
         began = time.perf_counter()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
