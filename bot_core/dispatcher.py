@@ -63,14 +63,15 @@ class Dispatcher:
         """Let handlers, and the tasks in `others`, finish for `grace` seconds; then cancel them."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + grace
-        while (left := self._left(others)) and clock() < deadline:
-            await asyncio.wait(left, timeout=deadline - clock(), return_when=asyncio.FIRST_COMPLETED)
-        if left:
-            logger.warning("%d handlers did not finish within %g s and are cut off", len(left), grace)
-        await self.abandon(others)
+        try:
+            while (left := self._left(others)) and clock() < deadline:
+                await asyncio.wait(left, timeout=deadline - clock(), return_when=asyncio.FIRST_COMPLETED)
+            if left:
+                logger.warning("%d handlers did not finish within %g s and are cut off", len(left), grace)
+        finally:  # also when whoever waits for this has had enough
+            await self._abandon(others)
 
-    async def abandon(self, others: set[asyncio.Task[None]]) -> None:
-        """Cancel what still runs, and see it end."""
+    async def _abandon(self, others: set[asyncio.Task[None]]) -> None:
         if self._backlog:
             logger.warning("the bot ended before it came to %d messages that were waiting", len(self._backlog))
             self._backlog.clear()
@@ -88,7 +89,7 @@ class Dispatcher:
     def _start(self, item: Message | Event) -> None:
         self._running += 1
         task = asyncio.create_task(self._run(item), name="handler")
-        self._tasks.add(task)  # `finish` and `abandon` await them
+        self._tasks.add(task)  # `finish` awaits them
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, item: Message | Event) -> None:

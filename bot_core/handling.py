@@ -39,15 +39,13 @@ class Handling:
 
     async def handle(self, item: Message | Event) -> None:
         """Do all there is to do for it. What a handler raises is reported, never passed on."""
-        what = "message_created hook"
         try:
             if isinstance(item, Message):
                 await self._message(item)
             else:
-                what = "event_created hook"
                 await self._event(item)
         except Exception as error:  # noqa: BLE001 - a bot author's bug must not stop the others
-            await self._report(error, item, what)
+            await self._report(error, item, "a life-cycle hook")
 
     async def _message(self, data: Message) -> None:
         logger.debug("%s", data)
@@ -172,6 +170,7 @@ class Handling:
         if chain.data is None:
             chain.data = data
         handles = await self._bot.instance.send_chain(chain)
+        logger.debug("answered in %d messages: %s", len(handles), data)
         await self._after_send(chain, name)
         return handles
 

@@ -250,6 +250,33 @@ async def test_cancelling_start_ends_handlers_at_once_and_passes_through() -> No
 
 
 @pytest.mark.asyncio
+async def test_cancelling_start_while_it_waits_for_handlers_ends_them_too() -> None:
+    bot, adapter = make_bot()
+    adapter.shutdown_grace = 60
+    ends: list[str] = []
+
+    @bot.on_message(keywords="")
+    async def handler(data: Message) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ends.append("ended")
+
+    task = asyncio.create_task(bot.start())
+    await adapter.listening.wait()
+    await adapter.say("x")
+    await settled()
+    bot.stop()
+    await settled()
+    assert ends == []
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(1):
+            await task
+    assert (ends, adapter.closed) == (["ended"], 1)
+
+
+@pytest.mark.asyncio
 async def test_a_timed_task_that_runs_may_finish_when_the_bot_ends() -> None:
     bot, _ = make_bot()
     steps: list[str] = []
