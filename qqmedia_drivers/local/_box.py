@@ -102,7 +102,7 @@ def boxes_of(resource_path: str) -> list[Path]:
     """Return the boxes in this folder, of the living and of the dead."""
     try:
         return [path for path in _home(resource_path).iterdir() if _ID.fullmatch(path.name)]
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # not there; of one that cannot be read nothing is known
         return []
 
 

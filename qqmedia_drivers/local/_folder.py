@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from qqmedia import StorageError, StorageNotFoundError, StoragePermissionError, StorageQuotaError, Upload
+from qqmedia import (
+    MediaSourceError,
+    StorageError,
+    StorageNotFoundError,
+    StoragePermissionError,
+    StorageQuotaError,
+    Upload,
+)
 from qqmedia_drivers.local._box import Box, ServerOptions, boxes_of, joining
 
 __all__ = ("Folder", "Found", "StoredObject", "WriteStopped", "disk_errors")
@@ -63,23 +70,22 @@ class Found:
 
 
 @contextmanager
-def disk_errors(what: str) -> Iterator[None]:
-    """Translate what the disk says into a `StorageError`."""
+def disk_errors(what: str, *, setting: str = "resource_path") -> Iterator[None]:
+    """Translate what the disk says into a `StorageError`; `setting` chooses another place."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
+        kind: type[StorageError]
         if error.errno in _FULL:
-            raise StorageQuotaError(
-                f"{what}: the disk is full ({reason}); free some space or set another resource_path"
-            ) from error
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            raise StoragePermissionError(
-                f"{what}: {reason}; let this user write there or set another resource_path"
-            ) from error
-        if isinstance(error, FileNotFoundError):
-            raise StorageNotFoundError(f"{what}: {reason}; was the folder removed?") from error
-        raise StorageError(f"{what}: {reason}; set another resource_path") from error
+            kind, reason, way_out = StorageQuotaError, f"the disk is full ({reason})", "free some space or"
+        elif isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            kind, way_out = StoragePermissionError, "let this user write there or"
+        elif isinstance(error, FileNotFoundError):
+            kind, way_out = StorageNotFoundError, "do not remove it while it is used, or"
+        else:
+            kind, way_out = StorageError, ""
+        raise kind(f"{what}: {reason}; {way_out} set another {setting}".replace("  ", " ")) from error
 
 
 class Folder:
@@ -133,8 +139,9 @@ class Folder:
     def release_all(self, owner: object) -> None:
         """Give up every claim of `owner`."""
         with self._lock:
-            for name in [name for name, stored in self.objects.items() if owner in stored.claims]:
-                self._release(owner, name)
+            names = [name for name, stored in self.objects.items() if owner in stored.claims]
+        for name in names:
+            self.release(owner, name)
 
     def find_elsewhere(self, name: str) -> Found | None:
         """Look for an object that another process put into this folder."""
@@ -143,7 +150,7 @@ class Folder:
                 continue
             try:
                 status = (box / name).stat()
-            except (FileNotFoundError, NotADirectoryError):
+            except OSError:  # not there, or not ours to read
                 continue
             if (left := status.st_mtime - time.time()) > 0:
                 return Found(path=box / name, size=status.st_size, seconds_left=left)
@@ -192,11 +199,17 @@ class Folder:
 
     def _write(self, temporary: Path, upload: Upload, stop: threading.Event) -> None:
         what = f"{upload.filename} cannot be stored in {self._options.resource_path}"
+        size = 0
         with upload.open() as source, _written(temporary, what) as target:
             while chunk := source.read(_CHUNK_BYTES):
                 self._check(stop)
                 with disk_errors(what):
                     target.write(chunk)
+                size += len(chunk)
+        if size != upload.size:
+            raise MediaSourceError(
+                f"{upload.filename} changed while it was being stored: {size} bytes, not {upload.size}"
+            )
 
     def _check(self, stop: threading.Event) -> None:
         if self._closing or stop.is_set():

@@ -77,6 +77,8 @@ class FileLock:
                 self.path.unlink()
 
     def _is_still_there(self, descriptor: int) -> bool:
+        if sys.platform == "win32":
+            return True  # a file that somebody has open cannot be removed there
         try:
             return os.path.samestat(os.fstat(descriptor), self.path.stat())
         except FileNotFoundError:

@@ -48,21 +48,21 @@ def join(options: ServerOptions, state_dir: Path) -> tuple[Box, socket.socket | 
         StorageError: The folder cannot be used.
     """
     folder = options.resource_path
+    folders = {folder}
+    note = state_dir / "local" / f"{options.port}.json" if options.port else None
     with ExitStack() as stack:
+        if note is not None:
+            with disk_errors(f"state folder {state_dir} cannot be used", setting="QQMEDIA_STATE"):
+                stack.enter_context(exclusively(note.with_suffix(".lock")))
+                folders |= _read(note)
         stack.enter_context(disk_errors(f"resource_path {folder} cannot be used"))
-        if options.port:
-            stack.enter_context(exclusively(state_dir / "local" / f"{options.port}.lock"))
         stack.enter_context(joining(folder))
-        siblings = _siblings(options, state_dir)
+        siblings = _siblings(options, folders)
+        if note is not None:
+            with disk_errors(f"state folder {state_dir} cannot be used", setting="QQMEDIA_STATE"):
+                note.write_text(json.dumps(sorted({folder, *filter(living, folders)})), "utf-8")
         listener = _bind(options, shared_with=siblings)
-        try:
-            if listener is not None:
-                options = replace(options, port=listener.getsockname()[1])
-            box = Box.claim(options)
-        except BaseException:
-            if listener is not None:
-                listener.close()
-            raise
+        box, options = _claim(options, listener)
     try:
         sweep(folder)  # after the others may go on: there may be many files
     except OSError as error:
@@ -94,32 +94,38 @@ def outgoing_address(host: str) -> str:
     return "127.0.0.1"
 
 
-def _siblings(options: ServerOptions, state_dir: Path) -> list[ServerOptions]:
+def _claim(options: ServerOptions, listener: socket.socket | None) -> tuple[Box, ServerOptions]:
+    """Take a box that says which port was got."""
+    if listener is None:
+        return Box.claim(options), options
+    try:
+        options = replace(options, port=listener.getsockname()[1])
+        return Box.claim(options), options
+    except BaseException:
+        listener.close()
+        raise
+
+
+def _siblings(options: ServerOptions, folders: set[str]) -> list[ServerOptions]:
     """Return the living servers of ours on this port; refuse one with other options."""
     if not options.port:
         return []
-    note = state_dir / "local" / f"{options.port}.json"
-    siblings = []
-    for folder in sorted({*_read(note), options.resource_path}):
-        for other in living(folder):
-            if other.port != options.port:
-                continue
-            if differences := options.differences(other):
-                raise ServedElsewhereError(
-                    f"port {options.port} is served by another process with other options: {differences}; "
-                    "give both the same options, or another port"
-                )
-            siblings.append(other)
-    known = {folder for folder in _read(note) if living(folder)} | {options.resource_path}
-    note.write_text(json.dumps(sorted(known)), "utf-8")
+    siblings = [other for folder in sorted(folders) for other in living(folder) if other.port == options.port]
+    for other in siblings:
+        if differences := options.differences(other):
+            raise ServedElsewhereError(
+                f"port {options.port} is served by another process with other options: {differences}; "
+                "give both the same options, or another port"
+            )
     return siblings
 
 
-def _read(note: Path) -> list[str]:
+def _read(note: Path) -> set[str]:
+    """Return the folders that were served on the port of this note."""
     try:
-        return [str(folder) for folder in json.loads(note.read_text("utf-8"))]
+        return {str(folder) for folder in json.loads(note.read_text("utf-8"))}
     except (FileNotFoundError, ValueError):
-        return []
+        return set()
 
 
 def _bind(options: ServerOptions, *, shared_with: list[ServerOptions]) -> socket.socket | None:

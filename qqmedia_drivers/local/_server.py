@@ -83,7 +83,7 @@ class LocalServer:
         try:
             box, listener, options = await asyncio.shield(asyncio.wrap_future(joined))
         except asyncio.CancelledError:
-            joined.add_done_callback(_undo)
+            pool.submit(_undo, joined)
             pool.shutdown(wait=False)
             raise
         except BaseException:
@@ -262,8 +262,8 @@ async def _give_back(entries: dict[int, _Entry], entry: _Entry, port: int) -> No
 
 
 def _undo(joined: Future[tuple[Box, socket.socket | None, ServerOptions]]) -> None:
-    """Give back what `join` got for somebody who was cancelled meanwhile; runs in the thread that joined."""
-    if joined.cancelled() or joined.exception() is not None:
+    """Give back what `join` got, or is about to get, for somebody who was cancelled meanwhile."""
+    if joined.exception() is not None:
         return
     box, listener, _ = joined.result()
     if listener is not None:

@@ -12,7 +12,16 @@ from typing import Any, Self
 import aiohttp
 import pytest
 
-from qqmedia import ConfigurationError, Reach, StorageQuotaError, StorageUnavailableError, SupportsDelete, SupportsReach
+from qqmedia import (
+    ConfigurationError,
+    MediaSourceError,
+    Reach,
+    StorageError,
+    StorageQuotaError,
+    StorageUnavailableError,
+    SupportsDelete,
+    SupportsReach,
+)
 
 
 async def status_of(http: aiohttp.ClientSession, url: str) -> int:
@@ -203,6 +212,33 @@ async def test_a_cancelled_put_leaves_nothing(
                 await asyncio.sleep(0.01)
         assert await status_of(http, f"{base}/{upload.key}") == 404
         assert upload.key not in await in_thread(files_in, tmp_path)
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_shrinks_while_it_is_stored_is_an_error(
+    open_local: Any, make_upload: Any, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    upload = make_upload(size=1000)
+    async with open_local() as driver:
+        base = (await driver.put(make_upload(b"other"))).rpartition("/")[0]
+        with pytest.raises(MediaSourceError, match="changed while it was being stored"):
+            await driver.put(upload)
+        assert await status_of(http, f"{base}/{upload.key}") == 404
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("what", ["resource_path", "state"])
+async def test_a_file_where_the_folder_should_be_is_an_error_that_names_it(
+    open_local: Any, context: Any, tmp_path: Path, what: str
+) -> None:
+    file = tmp_path / "file"
+    await in_thread(file.write_bytes, b"mine")
+    if what == "state":
+        context.state_dir = file
+    with pytest.raises(StorageError, match=f"{file} cannot be used: .*; set another"):
+        async with open_local(port=await in_thread(free_port), **({"resource_path": file} if what != "state" else {})):
+            pass
+    assert await in_thread(file.read_bytes) == b"mine"
 
 
 @pytest.mark.asyncio

@@ -43,6 +43,7 @@ async def test_a_large_file_is_streamed_through(http: aiohttp.ClientSession) -> 
 async def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QQMEDIA_LOCAL_PUBLIC_URL", "https://cdn.example.com/qq")
     monkeypatch.setenv("QQMEDIA_LOCAL_PORT", "0")
+    monkeypatch.setenv("QQMEDIA_LOCAL_HTTP_SERVER_OPTIONS", '{"title": "My bot"}')
     async with qqmedia.open_host("local") as host:
         assert host.reach is Reach.PUBLIC
         assert str(await host.get_image(PNG)).startswith("https://cdn.example.com/qq/resource/")
