@@ -64,6 +64,10 @@ class Phase(StrEnum):
     STOPPED = "stopped"
 
 
+# A tuple: a set would hash an enum's member, in Python, for each frame.
+_NO_SOCKET: Final = (Phase.OFFLINE, Phase.STOPPED)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
     """Pauses and limits in seconds; the defaults are the platform's (PLATFORM 4.6).
@@ -151,7 +155,7 @@ class GatewaySession:
 
     def received(self, text: str | bytes, now: float) -> Sequence[Action]:
         """A frame came in. Whatever it holds, the session goes on."""
-        if self.phase in {Phase.OFFLINE, Phase.STOPPED}:
+        if self.phase in _NO_SOCKET:
             return ()
         try:
             frame = json.loads(text)
@@ -166,7 +170,7 @@ class GatewaySession:
 
     def closed(self, code: int | None, now: float) -> Sequence[Action]:
         """The socket is gone: by a close frame with this code (1005 if it had none), or `None` for a mere cut."""
-        if self.phase in {Phase.OFFLINE, Phase.STOPPED}:
+        if self.phase in _NO_SOCKET:
             return ()
         known = look_up(1006 if code is None else code)
         reason = f"{known.reason_en} ({known.reason_zh}, close code {known.number})"
@@ -203,7 +207,7 @@ class GatewaySession:
             blocked: Whether frames lie unread because the bot has too much to do. Their sender is not to blame for
                 answers that are among them, so that heartbeats go out and nothing is judged.
         """
-        if self.phase in {Phase.OFFLINE, Phase.STOPPED}:
+        if self.phase in _NO_SOCKET:
             return ()
         if blocked:
             if self._handshake_by <= now:

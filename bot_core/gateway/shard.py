@@ -41,7 +41,10 @@ _WRITE_SECONDS: Final = 10.0
 # The largest event seen is some KiB. A frame above aiohttp's 4 MiB would be replayed, and refused, for ever.
 _MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 
-_NO_CLOSE_FRAME: Final = 1005
+_NO_CLOSE_CODE: Final = 1005
+
+# A tuple: a set would hash an enum's member, in Python, for each frame.
+_DATA: Final = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
 logger = logging.getLogger("bot_core.gateway")
 
@@ -158,10 +161,10 @@ class Shard:
         session, clock = self.session, self._clock
         while True:
             message = await socket.receive()
-            if message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+            if message.type in _DATA:
                 actions = session.received(message.data, clock())
             else:
-                code = (message.data or _NO_CLOSE_FRAME) if message.type is aiohttp.WSMsgType.CLOSE else None
+                code = (message.data or _NO_CLOSE_CODE) if message.type == aiohttp.WSMsgType.CLOSE else None
                 actions = session.closed(code, clock())
             for action in actions:
                 match action:
@@ -169,8 +172,8 @@ class Shard:
                         await self._hand_out(deliver, dispatch)
                     case Online():
                         await self._announce(action, on_ready)
-                    case Send(_, text):
-                        await _write(socket, text)
+                    case Send():
+                        await _write(socket, action.text)
                     case Reconnect() | Stop():
                         return action
             if session.deadline < self._planned:

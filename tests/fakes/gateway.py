@@ -95,7 +95,7 @@ class Connection:
     async def serve(self) -> None:
         try:
             async for message in self.socket:
-                assert message.type is WSMsgType.TEXT
+                assert message.type == WSMsgType.TEXT
                 frame = json.loads(message.data)
                 if frame["op"] != 1:
                     self.frames.put_nowait(frame)

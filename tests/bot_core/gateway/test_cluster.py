@@ -220,6 +220,15 @@ async def test_a_hung_socket_is_noticed(bot: Bot, platform: FakePlatform, caplog
 
 
 @pytest.mark.asyncio
+async def test_heartbeats_begin_with_hello(new_bot: Callable[..., Bot], platform: FakePlatform) -> None:
+    bot = new_bot(timings=Timings(handshake=30))
+    bot.start()
+    connection = await platform.accept()
+    await connection.hello(interval=20)
+    await bot.until(lambda: connection.beats == [None] * 3)
+
+
+@pytest.mark.asyncio
 async def test_heartbeats_go_on_while_the_bot_is_busy(bot: Bot, platform: FakePlatform) -> None:
     connection = await platform.accept()
     await connection.ready(interval=20)
@@ -393,7 +402,11 @@ async def test_a_socket_that_never_opens_is_given_up(
         await writer.wait_closed()
         hung_up.set()
 
+    asked = 0
+
     async def address() -> str:
+        nonlocal asked
+        asked += 1
         return f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
     async def deliver(_dispatch: Dispatch) -> None:
@@ -403,15 +416,16 @@ async def test_a_socket_that_never_opens_is_given_up(
     async with server:
         tokens = AccessTokenSource(http, appid=APPID, client_secret=SECRET, token_url=platform.token_url)
         session = GatewaySession(intents=INTENTS, timings=QUICK)
-        shard = Shard(http, session, tokens=tokens, address=GatewayAddress(address), connect_timeout=0.05)
+        shard = Shard(http, session, tokens=tokens, address=GatewayAddress(address, ask_again=0), connect_timeout=0.05)
         running = asyncio.create_task(shard.run(deliver))
         async with asyncio.timeout(2):
-            while not warnings(caplog):  # noqa: ASYNC110 - a log line cannot be awaited
+            while len(warnings(caplog)) < 2:  # noqa: ASYNC110 - a log line cannot be awaited
                 await asyncio.sleep(0.01)
         shard.stop()
         await running
         await asyncio.wait_for(hung_up.wait(), 1)
     assert "did not open a WebSocket within 0.05 s" in warnings(caplog)[0]
+    assert asked >= 2
 
 
 @pytest.mark.asyncio
