@@ -36,10 +36,6 @@ class Expiry:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="qqmedia expiry")
 
-    def forget(self, key: str) -> None:
-        """Never let `key` expire."""
-        self._due.pop(key, None)
-
     async def aclose(self) -> None:
         """Stop; what is not due yet is not touched any more."""
         if self._task is not None:

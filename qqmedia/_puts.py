@@ -32,6 +32,8 @@ _OURS: Final = StorageError.__module__
 
 T = TypeVar("T")
 logger = logging.getLogger("qqmedia.host")
+# stamina says "stamina.retry_scheduled" on stderr where nobody has configured logging; our own line says more.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
 class OpenDriver:
@@ -129,7 +131,12 @@ class OpenDriver:
         )
         async for attempt in attempts:
             with attempt:
-                return await call()
+                try:
+                    return await call()
+                except StorageError as error:
+                    if error.may_pass and attempt.num <= self._policy.retries:
+                        logger.warning("driver %r: %s; trying again (%d)", self.name, error, attempt.num)
+                    raise
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _checked(self, url: object) -> str | None:

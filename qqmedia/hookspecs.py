@@ -71,4 +71,7 @@ def qqmedia_published(media: HostedMedia) -> None:
 
 @hookspec
 def qqmedia_unpublished(media: HostedMedia) -> None:
-    """Hear that an object was taken down. A raise is logged with the plugin's name."""
+    """Hear that an object was taken down; ``media.upload`` has no content any more.
+
+    A raise is logged with the plugin's name.
+    """

@@ -387,7 +387,26 @@ async def test_hooks_answer_one_at_a_time_and_the_driver_is_last() -> None:
             await host.get_image(PNG + b"x")
 
 
+class Bad:
+    @hookimpl
+    def get_image(self, image: bytes) -> bytes:
+        return b"text" if image.endswith(b"1") else PNG + b"0" * 300
+
+
+@pytest.mark.asyncio
+async def test_bytes_of_a_hook_are_judged_like_any_others(tmp_path: Path) -> None:
+    path = tmp_path / "cat.png"
+    await asyncio.to_thread(path.write_bytes, PNG + b"1")
+    async with memory_host(plugins=[Bad()], policy=HostPolicy(max_bytes=200)) as host:
+        with pytest.raises(MediaFormatError, match=r"is application/octet-stream .*answered by Bad"):
+            await host.get_image(path)
+        with pytest.raises(MediaTooLargeError, match="answered by Bad"):
+            await host.get_image(PNG)
+
+
 class Paths:
+    """A plugin that only looks."""
+
     def __init__(self) -> None:
         self.seen: list[str] = []
 
@@ -455,3 +474,73 @@ def test_the_source_type_is_public() -> None:
         return source
 
     assert accepts(PNG) is PNG
+
+
+class NoModel:
+    def __init__(self, settings: Any, opened: object = None) -> None:
+        self.settings, self.opened = settings, opened
+
+    @hookimpl
+    def qqmedia_register_drivers(self) -> DriverSpec:
+        return DriverSpec(name="odd", settings=self.settings, open=self._open, extra="odd")
+
+    @asynccontextmanager
+    async def _open(self, _settings: object, _context: DriverContext) -> AsyncIterator[Any]:
+        yield self.opened
+
+
+def _needs_a_package() -> type[pydantic.BaseModel]:
+    raise ModuleNotFoundError(name="no_such_sdk")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("plugin", "error", "text"),
+    [
+        (NoModel(dict), DriverBrokenError, "expected a pydantic model"),
+        (NoModel(lambda: 7), DriverBrokenError, "gives 7 as its settings"),
+        (NoModel(_needs_a_package), DriverUnavailableError, r"needs no_such_sdk, .*qqmedia\[odd\]"),
+        (NoModel(None), DriverBrokenError, "has no method put"),
+    ],
+)
+async def test_a_driver_must_bring_settings_and_a_put(plugin: object, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        async with open_host("odd", plugins=[plugin]):
+            raise AssertionError
+
+
+@pytest.mark.asyncio
+async def test_a_driver_that_does_not_open_in_time_names_the_setting() -> None:
+    class Hanging(Recording):
+        @asynccontextmanager
+        async def _open(self, settings: Settings, context: DriverContext) -> AsyncIterator[Recording]:
+            await asyncio.Event().wait()
+            yield self
+
+    policy = HostPolicy(put_timeout=0.02)
+    with pytest.raises(StorageUnavailableError, match=r"did not open within 0\.02 s; raise put_timeout"):
+        async with open_host("recording", plugins=[Hanging()], policy=policy, bucket="b"):
+            raise AssertionError
+
+
+@pytest.mark.asyncio
+async def test_entering_may_be_cancelled_and_leaves_nothing_open() -> None:
+    driver = Recording()
+    host = open_host("recording", plugins=[driver], bucket="b")
+    entering = asyncio.create_task(host.__aenter__())
+    await asyncio.sleep(0)
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    assert driver.life.count("open") == driver.life.count("close")
+    assert [task.get_name() for task in asyncio.all_tasks() if "qqmedia" in task.get_name()] == []
+    with pytest.raises(QQMediaError, match="is closed"):
+        await host.get_image(PNG)
+
+
+@pytest.mark.asyncio
+async def test_a_narrow_builder_gives_back_what_it_was_given() -> None:
+    builder = ChainBuilder()
+    assert await builder.get_image(PNG) == PNG
+    assert await builder.get_voice("a.mp3") == "a.mp3"
+    assert await builder.get_video("a.mp4") == "a.mp4"

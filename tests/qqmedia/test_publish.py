@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -355,3 +357,122 @@ async def test_a_picture_takes_two_hops_into_threads_at_most(monkeypatch: pytest
         hops.clear()
         await host.get_image(PNG + b"small")
         assert hops == []
+
+
+class Grudging(MemoryDriver):
+    """Finds and deletes only as it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.finding: Exception | None = None
+        self.deleting: Exception | None = None
+
+    async def find(self, upload: Upload, /) -> str | None:
+        if self.finding:
+            raise self.finding
+        return await super().find(upload)
+
+    async def delete(self, key: str, /) -> None:
+        await super().delete(key)
+        if self.deleting:
+            raise self.deleting
+
+
+@pytest.mark.asyncio
+async def test_a_driver_that_cannot_look_is_asked_to_put() -> None:
+    driver = Grudging()
+    async with memory_host(driver) as host:
+        for error in (StorageUnavailableError("no answer"), StoragePermissionError("put only"), TimeoutError()):
+            driver.finding = error
+            assert (await _publish(host, PNG + repr(error).encode())).url
+        driver.finding = KeyError("ETag")
+        with pytest.raises(StorageError, match=r"could not look for .*ETag"):
+            await _publish(host, PNG + b"bug")
+    assert len(driver.puts) == 3
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("error", [StoragePermissionError("put only"), KeyError("bug"), TimeoutError()])
+async def test_an_object_that_cannot_be_deleted_is_a_line_in_the_log(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver, clock = Grudging(), ManualClock()
+    driver.deleting = error
+    async with memory_host(driver, clock=clock) as host:
+        first = await _publish(host)
+        second = await _publish(host, PNG + b"2")
+        clock.advance(TTL + 1)
+        await _until(lambda: len(driver.deleted) == 2)
+        await _turns()
+        assert set(driver.deleted) == {first.upload.key, second.upload.key}
+        assert (await _publish(host)).url
+    lines = [record.getMessage() for record in caplog.records if "stays there" in record.getMessage()]
+    assert len(lines) == 2
+    assert all("driver 'memory' could not delete" in line for line in lines)
+
+
+@pytest.mark.asyncio
+async def test_what_is_being_stored_again_when_its_time_is_up_is_not_deleted() -> None:
+    driver, clock = MemoryDriver(), ManualClock()
+    async with memory_host(driver, clock=clock) as host:
+        hosted = await _publish(host)
+        driver.objects.clear()
+        clock.advance(TTL - 1)
+        driver.stall()
+        renewing = asyncio.create_task(_publish(host))
+        await _until(lambda: driver.running)
+        clock.advance(2)
+        await _turns(20)
+        assert driver.deleted == []
+        driver.resume()
+        await renewing
+        clock.advance(TTL - 1)
+        await _turns(20)
+        assert driver.deleted == []
+        clock.advance(2)
+        await _until(lambda: driver.deleted == [hosted.upload.key])
+
+
+@pytest.mark.asyncio
+async def test_a_large_upload_is_a_file_like_any_other_to_the_driver() -> None:
+    """SDKs seek, tell and read odd sizes; what watches their progress must not be in the way."""
+    seen: list[object] = []
+
+    async def put(upload: Upload) -> str:
+        with upload.open() as file:
+            seen.extend([file.seekable(), file.seek(0, 2), file.tell(), file.seek(5), file.read(3)])
+            file.seek(0)
+            content = file.read()
+        seen.append((len(content), content == upload.read(), isinstance(upload, Upload)))
+        return "https://example.org/ok"
+
+    content = PNG + b"0123456789" * 200_000
+    async with open_host("tiny", plugins=[PutOnly(put)]) as host:
+        await _publish(host, content)
+    assert seen == [True, len(content), len(content), 5, content[5:8], (len(content), True, True)]
+
+
+@pytest.mark.asyncio
+async def test_every_retry_is_a_line_in_the_log_that_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    driver = MemoryDriver()
+    async with memory_host(driver) as host:
+        driver.fail(StorageUnavailableError("503 slow down"))
+        await _publish(host)
+    assert "driver 'memory': 503 slow down; trying again (1)" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_what_is_remembered_has_a_bound_and_holds_no_content() -> None:
+    """Two hundred pictures of 200 KB leave less than one of them behind."""
+    driver = MemoryDriver()
+    async with memory_host(driver) as host:
+        await _publish(host)
+        tracemalloc.start()
+        try:
+            for number in range(200):
+                await _publish(host, BIG_PNG + bytes([number]))
+            driver.objects.clear()
+            gc.collect()
+            assert tracemalloc.get_traced_memory()[0] < len(BIG_PNG) * 2
+        finally:
+            tracemalloc.stop()
