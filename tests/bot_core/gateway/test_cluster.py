@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from bot_core.errors import AuthenticationError, GatewayError
+from bot_core.errors import AuthenticationError, GatewayError, OpenAPIError
 from bot_core.gateway.actions import Dispatch
 from bot_core.gateway.address import GatewayAddress
 from bot_core.gateway.cluster import Cluster
@@ -224,6 +224,7 @@ async def test_heartbeats_begin_with_hello(new_bot: Callable[..., Bot], platform
     bot = new_bot(timings=Timings(handshake=30))
     bot.start()
     connection = await platform.accept()
+    await asyncio.sleep(0.05)  # the client has planned for the handshake's limit by now
     await connection.hello(interval=20)
     await bot.until(lambda: connection.beats == [None] * 3)
 
@@ -308,6 +309,18 @@ async def test_http_answers_instead_of_a_socket_pass(
     assert "allow-list" in lines[3]
     assert "answered HTTP 503 instead of opening a WebSocket" in lines[4]
     assert all(line.count("\n") == 0 for line in lines)
+
+
+@pytest.mark.asyncio
+async def test_a_gateway_that_refuses_connections_passes(
+    new_bot: Callable[..., Bot], platform: FakePlatform, unused_tcp_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform.replies.append(Reply(body={"url": f"ws://127.0.0.1:{unused_tcp_port}/"}))
+    bot = new_bot()
+    bot.start()
+    await bot.until(lambda: len(warnings(caplog)) >= 3)
+    assert "cannot be reached" in warnings(caplog)[2]
+    assert [call.path for call in platform.calls] == ["/gateway"]  # not asked again so soon
 
 
 @pytest.mark.asyncio
@@ -431,11 +444,12 @@ async def test_a_socket_that_never_opens_is_given_up(
 @pytest.mark.asyncio
 async def test_the_address_is_kept_and_asked_for_anew_after_a_failure_but_not_too_often() -> None:
     now = 0.0
-    answers: list[str | Exception] = ["ws://a", "ws://b", GatewayError("not asked for")]
+    answers: list[str | OpenAPIError] = ["ws://a", OpenAPIError("busy"), "ws://b"]
 
     async def ask() -> str:
         answer = answers.pop(0)
-        assert isinstance(answer, str)
+        if isinstance(answer, OpenAPIError):
+            raise answer
         return answer
 
     address = GatewayAddress(ask, clock=lambda: now)
@@ -444,6 +458,9 @@ async def test_the_address_is_kept_and_asked_for_anew_after_a_failure_but_not_to
     now = 9
     assert await address.get() == "ws://a"
     now = 10
+    assert await address.get() == "ws://a"  # busy, so the known one is tried again
+    now = 20
     assert await address.get() == "ws://b"
     now = 1000
     assert await address.get() == "ws://b"
+    assert answers == []

@@ -259,3 +259,21 @@ async def test_the_token_is_never_shown(
     error = await refusal(api)
     assert "bad header" in str(error)
     assert "token-1" not in f"{error} {error!r} {api!r} {caplog.text}"
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_is_no_http_does_not_show_the_token_either(platform: FakePlatform) -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"EHLO\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    async with server, aiohttp.ClientSession() as http:
+        tokens = AccessTokenSource(http, appid=APPID, client_secret=SECRET, token_url=platform.token_url)
+        base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(OpenAPIError, match="GET /users/@me failed") as caught:
+            await OpenAPIClient(http, api_base=base, tokens=tokens).get_me()
+    assert caught.value.status is None
+    assert "token-1" not in f"{caught.value!r} {caught.value.__cause__!r}"
