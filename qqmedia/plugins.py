@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import importlib.util
-import inspect
 import itertools
 import logging
 import os
@@ -23,6 +22,7 @@ from typing import Any, Final, Literal, TypeAlias
 import pluggy
 
 from qqmedia import hookspecs
+from qqmedia._contract import ANSWERS, CONTRACT_VERSION, check_plugin, new_manager
 from qqmedia.chain_builder import ChainBuilder
 from qqmedia.driver import Driver, DriverSpec, Transform
 from qqmedia.errors import DriverBrokenError, DriverNotFoundError, DriverUnavailableError, DuplicateDriverError
@@ -39,14 +39,7 @@ __all__ = (
 )
 
 ENTRY_POINT_GROUP: Final = "qqmedia"
-CONTRACT_VERSION: Final = 1  # of `qqmedia.driver`; a spec may ask for this one or an older one
-
-# Variables and tables `QQMEDIA_<NAME>_*` with a meaning of their own.
-_RESERVED_NAMES: Final = frozenset({"host", "silk", "driver", "cache", "state", "config", "block", "debug"})
-# A name becomes a part of environment variables and a key of TOML.
-_NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
 _OUR_EXTRAS: Final = frozenset({"cos", "oss", "s3"})
-_ANSWERS: Final = ("get_image", "get_voice", "get_video")  # the only hooks that may be coroutine functions
 _ASKED_FOR: Final = {MediaKind.IMAGE: "get_image", MediaKind.VOICE: "get_voice", MediaKind.VIDEO: "get_video"}
 
 logger = logging.getLogger("qqmedia.plugins")
@@ -160,7 +153,7 @@ class Discovery:
         drivers, others = list(self.drivers), list(self.plugins)
         for number, plugin in enumerate(plugins, 1):
             label = f"{getattr(plugin, '__name__', type(plugin).__name__)}#{number}"
-            specs = _check(plugin, label)
+            specs = check_plugin(plugin, label)
             names = {spec.name for spec in specs}
             drivers = [driver for driver in drivers if driver.name not in names]
             drivers += [_driver(spec, spec.name, "(this program)", "-", plugin) for spec in specs]
@@ -222,7 +215,7 @@ def _load(
         drivers.append(_broken(point, error))
         return
     try:
-        specs = _check(plugin, name, siblings)
+        specs = check_plugin(plugin, name, siblings)
         if not specs:
             plugins.append(FoundPlugin(name=name, distribution=distribution, version=version, plugin=plugin))
             return
@@ -239,58 +232,6 @@ def _called(name: str, specs: Iterable[DriverSpec]) -> DriverSpec:
         if spec.name == name:
             return spec
     raise DriverBrokenError(f"entry point {name!r} brings no driver of that name")
-
-
-def _check(plugin: object, name: str, siblings: Sequence[str] | None = None) -> list[DriverSpec]:
-    """Try the plugin in a manager of its own, and return its drivers.
-
-    Raises:
-        DriverBrokenError: It breaks the contract of `qqmedia.hookspecs` or `qqmedia.driver`.
-    """
-    manager = _manager()
-    try:
-        manager.register(plugin, name)
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise DriverBrokenError(f"it has a hook that does not exist or has other arguments: {error}") from error
-    for caller in manager.get_hookcallers(plugin) or ():
-        for implementation in caller.get_hookimpls():
-            _check_implementation(caller.name, implementation)
-    specs: list[DriverSpec] = []
-    for answer in manager.hook.qqmedia_register_drivers():
-        specs += [answer] if isinstance(answer, DriverSpec) else list(answer)
-    for spec in specs:
-        _check_spec(spec, siblings)
-    return specs
-
-
-def _check_implementation(hook: str, implementation: pluggy.HookImpl) -> None:
-    if hook not in _ANSWERS and _is_async(implementation.function):
-        raise DriverBrokenError(f"{hook} is a coroutine function; only {', '.join(_ANSWERS)} may be one")
-    if implementation.kwargnames:
-        given = ", ".join(implementation.kwargnames)
-        raise DriverBrokenError(f"arguments of {hook} must have no defaults: {given}")
-
-
-def _is_async(function: Callable[..., object]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-
-
-def _check_spec(spec: object, names: Sequence[str] | None) -> None:
-    if not isinstance(spec, DriverSpec):
-        raise DriverBrokenError(f"qqmedia_register_drivers returned {spec!r:.80}; expected DriverSpec")
-    if spec.name in _RESERVED_NAMES or not _NAME.fullmatch(spec.name):
-        raise DriverBrokenError(
-            f"a driver cannot be called {spec.name!r}: names match {_NAME.pattern} and are not one of"
-            f" {', '.join(sorted(_RESERVED_NAMES))}"
-        )
-    if names is not None and spec.name not in names:
-        raise DriverBrokenError(f"its driver is called {spec.name!r}, its entry point {' and '.join(names)!r}")
-    if spec.contract > CONTRACT_VERSION:
-        ours = importlib.metadata.version("qqmedia")
-        raise DriverBrokenError(
-            f"it is written for driver contract {spec.contract}, qqmedia {ours} has {CONTRACT_VERSION}; upgrade qqmedia"
-        )
 
 
 def _driver(spec: DriverSpec, name: str, distribution: str, version: str, plugin: object) -> FoundDriver:
@@ -344,12 +285,6 @@ def _say(error: Exception) -> str:
     return text if isinstance(error, DriverBrokenError) else f"{type(error).__name__}: {text}"
 
 
-def _manager() -> pluggy.PluginManager:
-    manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
-    manager.add_hookspecs(hookspecs)
-    return manager
-
-
 @dataclass(frozen=True, slots=True)
 class Answerer:
     """Something that may answer for a medium instead of the host.
@@ -368,7 +303,7 @@ class Plugins:
 
     def __init__(self, members: Iterable[tuple[str, object]]) -> None:
         """Register plugins that have passed discovery, as ``(name, object)``; those later are asked first."""
-        self._manager = _manager()
+        self._manager = new_manager()
         for name, plugin in members:
             if not self._manager.is_registered(plugin):  # one module may stand behind several entry points
                 self._manager.register(plugin, name)
@@ -377,7 +312,7 @@ class Plugins:
     def add_driver(self, name: str, driver: Driver) -> None:
         """Let an opened driver answer with the ``get_*`` methods that it has; the first one added is asked last."""
         methods: dict[str, Any] = {}
-        for hook in _ANSWERS:
+        for hook in ANSWERS:
             method = getattr(driver, hook, None)
             inherited = getattr(type(driver), hook, None) is getattr(ChainBuilder, hook)
             if callable(method) and not inherited:
