@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bot_core.cli._demo import demo
+from bot_core.cli._run import run_command
 from bot_core.cli._sandbox import sandbox_command, say_command
 from bot_core.errors import BotError
 from qqmedia.cli import run
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command("run")(run_command)
 app.command("demo")(demo)
 app.command("sandbox")(sandbox_command)
 app.command("say")(say_command)

@@ -185,13 +185,13 @@ class Gateway:
             except TimeoutError:
                 socket.close(_EXPIRED, f"no heartbeat within {silence:g} s")
                 return
-            if message.type is WSMsgType.TEXT:
+            if message.type == WSMsgType.TEXT:
                 if self._frame(socket, message.data):
                     deadline = loop.time() + silence
-            elif message.type is WSMsgType.BINARY:
+            elif message.type == WSMsgType.BINARY:
                 socket.close(_BAD_PAYLOAD, "frames are text")
             else:
-                if message.type is WSMsgType.CLOSE:
+                if message.type == WSMsgType.CLOSE:
                     socket.why = f"the bot closed it with {message.data}"
                 return
 

@@ -79,7 +79,7 @@ class BareBot:
         """Return the next frame; a close as ``{"close": code}``."""
         assert self.ws is not None
         message = await self.ws.receive(timeout=timeout)
-        if message.type is not aiohttp.WSMsgType.TEXT:
+        if message.type != aiohttp.WSMsgType.TEXT:
             return {"close": self.ws.close_code}
         frame = message.json()
         self.seq = frame.get("s", self.seq)
@@ -101,7 +101,7 @@ class BareBot:
         await self.login()
         await self.hello()
         frame = await self.identify(**identify)
-        assert frame["t"] == "READY", frame
+        assert frame.get("t") == "READY", frame
 
     async def resume(self, *, seq: int | None = None, session_id: str | None = None) -> None:
         token = self.headers["Authorization"]
