@@ -586,3 +586,71 @@ async def test_wait_channel_in_a_private_chat_is_an_error(caplog: pytest.LogCapt
         await adapter.say("game", direct=True)
         await settled()
     assert "in a private chat use wait" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_wait_channel_that_fails_gives_the_group_back(caplog: pytest.LogCaptureFixture) -> None:
+    bot, adapter = make_bot()
+
+    async def broken(data: Message) -> bool:
+        raise ZeroDivisionError("bad filter")
+
+    @bot.on_message(keywords="game")
+    async def game(data: Message) -> None:
+        await data.wait_channel(data_filter=broken)
+
+    @bot.on_message(keywords="hello", level=0)
+    async def hello(data: Message) -> str:
+        return "hi"
+
+    async with running(bot):
+        await adapter.say("game")
+        await settled()
+        await adapter.say("guess")
+        await settled()
+        await adapter.say("hello")
+        assert await adapter.arrived() == ["hi"]
+    assert "game failed: bad filter" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_close_event_ends_a_call_that_waits_with_wait_event_cancel() -> None:
+    bot, adapter = make_bot()
+    got: list[Any] = []
+
+    @bot.on_message(keywords="game")
+    async def game(data: Message) -> None:
+        first = await data.wait_channel()
+        assert first is not None
+        asyncio.get_running_loop().call_soon(first.close_event)
+        try:
+            await data.wait_channel()
+        except WaitEventCancel as error:
+            got.append(type(error))
+
+    async with running(bot):
+        await adapter.say("game")
+        await settled()
+        await adapter.say("guess")
+        await settled()
+    assert got == [WaitEventCancel]
+
+
+@pytest.mark.asyncio
+async def test_a_wait_outside_any_handler() -> None:
+    bot, adapter = make_bot()
+    asked: list[Message] = []
+
+    @bot.on_message(keywords="ask")
+    async def ask(data: Message) -> None:
+        asked.append(data)
+
+    async with running(bot):
+        await adapter.say("ask")
+        await settled()
+        outside = asyncio.create_task(asked[0].wait())
+        await settled()
+        await adapter.say("blue")
+        answer = await outside
+    assert answer is not None
+    assert answer.text == "blue"
