@@ -612,3 +612,69 @@ async def test_everything_goes_through_the_proxy() -> None:
             with pytest.raises(BotError):
                 await adapter.api.get_me()
     assert (await asked.get()).startswith(b"POST http://platform.invalid/app/getAppAccessToken")
+
+
+async def test_an_upload_whose_first_sender_gives_up_is_taken_over(sandbox: Sandbox, start: Start) -> None:
+    async with start(lambda _: None) as bot:
+        send = bot.adapter.send_message
+        sandbox.faults.stall("files", seconds=30)
+        async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+            first = tasks.create_task(send(Chain().image(png()), channel_id="G1"))
+            while not sandbox.calls["files"]:  # noqa: ASYNC110 - the sandbox has no event for it
+                await asyncio.sleep(0.005)
+            second = tasks.create_task(send(Chain().image(png()), channel_id="G2"))
+            await asyncio.sleep(0.02)
+            assert sandbox.calls["files"] == 1
+            first.cancel()
+        assert (await second)[0].deliveries[0].way == "url"
+        assert sandbox.calls["files"] == 2
+
+
+async def test_a_bot_whose_name_is_not_told_works_without(
+    sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Sandbox.open(SandboxOptions(bot_name="")) as nameless:
+        nameless.faults.answer("me", status=500)
+        adapter = qq_group("secret", "direct", api_base=nameless.api_base)("1020", "")
+        async with running(adapter, lambda data: Chain(data).text("hi"), nameless):
+            assert await nameless.replies(await nameless.say("hi"))
+    assert adapter.bot_name == ""
+    assert "the name of bot 1020 is not known" in caplog.text
+
+
+async def test_a_download_may_go_through_the_proxy_of_the_environment(
+    sandbox: Sandbox, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        content = png(3)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "")
+        async with start(
+            lambda data: Chain(data).image(url="http://pictures.invalid/a.png", download=True),
+            default_chain_builder="direct",
+            default_chain_builder_options=QQGroupChainBuilderOptions(media_trust_env=True),
+        ):
+            [answer] = await sandbox.replies(await sandbox.say("hi"))
+    assert answer.media is not None
+    assert answer.media.sha256 == sha256(png(3))
+
+
+async def test_a_link_to_a_host_that_is_not_there_is_an_error(sandbox: Sandbox, start: Start) -> None:
+    link = "http://127.0.0.1:1/a.png"
+    async with start(lambda data: Chain(data).image(url=link, download=True)) as bot:
+        await sandbox.say("hi")
+        assert "cannot be fetched" in str(await bot.error())
+
+
+async def test_starting_twice_is_an_error(sandbox: Sandbox) -> None:
+    adapter = qq_group("secret", "direct", api_base=sandbox.api_base)("1020", "")
+    async with adapter.open():
+        with pytest.raises(BotError, match="started already"):
+            async with adapter.open():
+                pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,49 @@ async def test_the_builder_of_the_chain_wins(sandbox: Sandbox, start: Start, cal
     assert arrived.media is not None
     assert arrived.media.sha256 == sha256(png(7))
     assert len(calls) == 1
+
+
+async def test_a_class_that_cannot_be_made_is_used_as_it_is(
+    sandbox: Sandbox, start: Start, calls: list[tuple[str, Any]]
+) -> None:
+    class Wants(ChainBuilder):
+        def __init__(self, something: str) -> None:
+            raise AssertionError
+
+        @classmethod
+        async def get_image(cls, image: str | bytes) -> str | bytes:
+            return png(4)
+
+        @classmethod
+        async def get_voice(cls, voice_file: str) -> str | bytes:
+            return voice_file
+
+    async with start(lambda data: Chain(data, at=False).image(png()), default_chain_builder=Wants):
+        [arrived] = await sandbox.replies(await sandbox.say("hi"))
+    assert arrived.media is not None
+    assert arrived.media.sha256 == sha256(png(4))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [("missing.png", "missing.png"), (42, "got int"), (io.StringIO("text"), "got StringIO")],
+    ids=["missing", "number", "text file"],
+)
+async def test_a_picture_that_cannot_be_read_is_an_error_that_names_it(
+    sandbox: Sandbox, start: Start, given: Any, says: str
+) -> None:
+    async with start(lambda data: Chain(data).image(given), default_chain_builder=ChainBuilder()) as bot:
+        await sandbox.say("hi")
+        error = await bot.error()
+    assert isinstance(error, MediaSourceError)
+    assert says in str(error)
+
+
+async def test_a_binary_file_is_read(sandbox: Sandbox, start: Start) -> None:
+    async with start(lambda data: Chain(data).image(io.BytesIO(png())), default_chain_builder=ChainBuilder()):
+        [arrived] = await sandbox.replies(await sandbox.say("hi"))
+    assert arrived.media is not None
+    assert arrived.media.sha256 == sha256(png())
 
 
 async def test_an_optional_start_is_called(sandbox: Sandbox, start: Start) -> None:
