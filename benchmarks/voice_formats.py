@@ -1,6 +1,6 @@
 """Prints how long each audio format takes to become silk, and whether it is still the same sound.
 
-Run it as ``python benchmarks/voice_formats.py``: one sound of 2.5 seconds in every format of the tests, through ffmpeg,
+Run it as ``python benchmarks/voice_formats.py``: one sound of two seconds in every format of the tests, through ffmpeg,
 PyAV and the built-in WAV reader. ``ratio`` is the loudness of the voice, decoded again, over that of the file.
 """
 

@@ -58,7 +58,7 @@ async def test_plain_wav_needs_no_decoder(
     original = await asyncio.to_thread(reference, ffmpeg, path)
     assert voice.info.seconds == 1.0
     assert loudness(sound) / loudness(original) == pytest.approx(1.0, abs=0.08)
-    assert likeness(original, sound) > 0.97
+    assert likeness(original, sound) > 0.9
     assert "built-in" in voice.note
 
 
@@ -70,7 +70,7 @@ async def test_plain_wav_at_every_rate_of_the_encoder(rate: int, without_decoder
     sound = samples_of(await decode_silk(voice.data))
     assert voice.info.seconds == 1.0
     assert loudness(sound) / loudness(speech(1.0)) == pytest.approx(1.0, abs=0.06)
-    assert likeness(speech(1.0), sound) > 0.97
+    assert likeness(speech(1.0), sound) > 0.9
 
 
 @pytest.mark.asyncio

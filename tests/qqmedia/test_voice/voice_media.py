@@ -12,7 +12,7 @@ from array import array
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-SECONDS = 2.5
+SECONDS = 2.0
 RATE = 24_000
 _VIDEO = ("-f", "lavfi", "-i", f"testsrc=size=64x48:rate=10:duration={SECONDS}", "-shortest", "-pix_fmt", "yuv420p")
 
