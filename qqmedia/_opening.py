@@ -211,7 +211,7 @@ def _unavailable(choice: _Choice, spec: DriverSpec, error: ModuleNotFoundError) 
 
 async def _open_drivers(request: Request, plan: _Plan, resources: Resources, stack: AsyncExitStack) -> list[OpenDriver]:
     slots = asyncio.Semaphore(plan.policy.concurrency)
-    opened: list[OpenDriver] = []
+    drivers: list[tuple[str, Driver]] = []
     for chosen in plan.chosen:
         context = HostContext(
             name=chosen.choice.label, state_dir=plan.state_dir, platform_on_loopback=request.platform_on_loopback,
@@ -220,9 +220,10 @@ async def _open_drivers(request: Request, plan: _Plan, resources: Resources, sta
         driver = await _open_driver(chosen, context, plan.policy, stack)
         if request.check and isinstance(driver, SupportsCheck):
             await _check(chosen.choice, driver, plan.policy)
-        plan.plugins.add_driver(chosen.choice.label, driver)
-        opened.append(OpenDriver(chosen.choice.label, driver, plan.policy, slots))
-    return opened
+        drivers.append((chosen.choice.label, driver))
+    for label, driver in reversed(drivers):  # whoever is added last is asked first
+        plan.plugins.add_driver(label, driver)
+    return [OpenDriver(label, driver, plan.policy, slots) for label, driver in drivers]
 
 
 async def _open_driver(chosen: _Chosen, context: HostContext, policy: HostPolicy, stack: AsyncExitStack) -> Driver:

@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from enum import Enum, auto
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from qqmedia._context import Clock, SystemClock
 from qqmedia._policy import HostPolicy
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from qqmedia._opening import Parts
 
 __all__ = ("HostPolicy", "MediaHost", "open_host", "reach_of")
+
+# For drivers to close; a bot that ends must not hang in a storage that does not answer.
+_CLOSE_SECONDS: Final = 10.0
 
 logger = logging.getLogger("qqmedia.host")
 
@@ -205,7 +208,10 @@ class MediaHost(ChainBuilder):
             self._leave.set()
             if self._state is _State.OPENING:
                 keeper.cancel()
-            await asyncio.wait([keeper])
+            _, late = await asyncio.wait([keeper], timeout=_CLOSE_SECONDS)
+            if late:
+                logger.warning("the media host did not close within %g s; what is left is cancelled", _CLOSE_SECONDS)
+                keeper.cancel()
         self._state = _State.CLOSED
         self._settled.set()
 

@@ -310,7 +310,7 @@ class Plugins:
         self._manager.check_pending()
 
     def add_driver(self, name: str, driver: Driver) -> None:
-        """Let an opened driver answer with the ``get_*`` methods that it has; the first one added is asked last."""
+        """Let an opened driver answer with the ``get_*`` methods that it has; the last one added is asked first."""
         methods: dict[str, Any] = {}
         for hook in ANSWERS:
             method = getattr(driver, hook, None)

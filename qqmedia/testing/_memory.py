@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from qqmedia.driver import DriverContext, DriverSpec
 from qqmedia.errors import StorageError
 from qqmedia.hookspecs import hookimpl
 from qqmedia.host import HostPolicy, MediaHost
-from qqmedia.media import Reach, Upload
+from qqmedia.media import Reach, Upload, Workspace
 
 if TYPE_CHECKING:
     from qqmedia._fetch import NameResolver
@@ -153,6 +154,7 @@ async def memory_host(
     clock: Clock | None = None,
     resolver: NameResolver | None = None,
     platform_on_loopback: bool = True,
+    state_dir: str | os.PathLike[str] | None = None,
 ) -> AsyncIterator[MediaHost]:
     """Open a host whose media stay in memory.
 
@@ -163,15 +165,21 @@ async def memory_host(
         clock: When media expire; the system's by default.
         resolver: What host names mean to downloads; the system's by default.
         platform_on_loopback: Downloads may come from loopback addresses, and those count as reachable.
+        state_dir: For the secret of object names; by default a temporary folder, so that nothing of the user's is
+            touched, and names differ from host to host.
     """
     driver = driver or MemoryDriver()
-    host = MediaHost(
-        driver.qqmedia_register_drivers().name,
-        policy=policy or HostPolicy(retry_wait=0.0),
-        plugins=[driver, *plugins],
-        clock=clock,
-        resolver=resolver,
-        platform_on_loopback=platform_on_loopback,
-    )
-    async with host:
-        yield host
+    workspace = Workspace()
+    try:
+        async with MediaHost(
+            driver.qqmedia_register_drivers().name,
+            policy=policy or HostPolicy(retry_wait=0.0),
+            plugins=[driver, *plugins],
+            clock=clock,
+            resolver=resolver,
+            platform_on_loopback=platform_on_loopback,
+            state_dir=state_dir or await asyncio.to_thread(workspace.file),
+        ) as host:
+            yield host
+    finally:
+        await asyncio.to_thread(workspace.close)

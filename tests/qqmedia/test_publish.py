@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -100,11 +101,11 @@ async def test_the_same_thing_is_put_once_and_again_when_half_its_time_is_over()
 
 
 @pytest.mark.asyncio
-async def test_what_a_driver_finds_is_not_put_again() -> None:
+async def test_what_a_driver_finds_is_not_put_again(tmp_path: Path) -> None:
     driver = MemoryDriver()
-    async with memory_host(driver) as host:
+    async with memory_host(driver, state_dir=tmp_path) as host:
         first = await _publish(host)
-    async with memory_host(driver) as host:
+    async with memory_host(driver, state_dir=tmp_path) as host:
         second = await _publish(host)
     assert len(driver.puts) == 1
     assert first.upload.key == second.upload.key
@@ -337,6 +338,19 @@ async def test_listeners_hear_of_it_and_their_faults_fail_nothing(caplog: pytest
     assert [one.url for one in seen] == [hosted.url]
     assert "Careless" in caplog.text
     assert "qqmedia_published" in caplog.text
+
+
+class Own(MemoryDriver):
+    async def get_image(self, _image: bytes) -> str:
+        return f"https://{self.qqmedia_register_drivers().name}.example/"
+
+
+@pytest.mark.asyncio
+async def test_of_several_drivers_that_answer_themselves_the_first_is_asked_first() -> None:
+    plugins = [Own(name="a"), Own(name="b")]
+    for order in (["a", "b"], ["b", "a"]):
+        async with open_host(order, plugins=plugins) as host:
+            assert await host.get_image(PNG) == f"https://{order[0]}.example/"
 
 
 @pytest.mark.asyncio

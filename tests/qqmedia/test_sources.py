@@ -228,7 +228,7 @@ def full_disk(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
-async def test_a_full_disk_says_so(full_disk: None) -> None:
-    async with memory_host() as host:
+async def test_a_full_disk_says_so(full_disk: None, tmp_path: Path) -> None:
+    async with memory_host(state_dir=tmp_path / "state") as host:
         with pytest.raises(MediaSourceError, match=r"no space left on the disk of .*make room"):
             await host.get_video(io.BytesIO(MP4 + b"\0" * 4_000_000))
