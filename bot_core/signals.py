@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -17,6 +18,8 @@ from typing import Any, Final
 __all__ = ("interrupts",)
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+# One Ctrl-C or kill may come twice: `timeout`, `npm run` and the like signal a child and then its whole group.
+_SAME_SECONDS: Final = 0.1
 
 
 class _Watch:
@@ -25,10 +28,10 @@ class _Watch:
     def __init__(self) -> None:
         self.stops: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
         self._previous: dict[signal.Signals, Any] = {}
-        self._asked = False
+        self._asked_at: float | None = None
 
     def install(self) -> None:
-        self._asked = False
+        self._asked_at = None
         self._previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
 
     def restore(self) -> None:
@@ -38,10 +41,13 @@ class _Watch:
         self._previous = {}
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self._asked:
+        now = time.monotonic()
+        if self._asked_at is not None:
+            if now - self._asked_at < _SAME_SECONDS:
+                return
             self.restore()
             raise KeyboardInterrupt
-        self._asked = True
+        self._asked_at = now
         for loop, stop in self.stops:
             loop.call_soon_threadsafe(stop)
 
