@@ -271,6 +271,20 @@ async def test_the_policy_comes_from_the_environment(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.asyncio
+async def test_the_voice_settings_are_decided_at_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value, text in (
+        ("QQMEDIA_SILK_BITRATE", "many", "variable QQMEDIA_SILK_BITRATE is wrong"),
+        ("QQMEDIA_SILK_BITRATE", "1", "silk bitrate must be"),
+        ("QQMEDIA_SILK_BITRAT", "24000", "did you mean 'QQMEDIA_SILK_BITRATE'"),
+    ):
+        with monkeypatch.context() as environment:
+            environment.setenv(name, value)
+            with pytest.raises(ConfigurationError, match=text):
+                async with memory_host():
+                    raise AssertionError
+
+
+@pytest.mark.asyncio
 async def test_public_urls_pass_through_and_private_ones_do_not() -> None:
     async with memory_host(platform_on_loopback=False) as host:
         for url in ("https://example.org/cat.png", "http://93.184.216.34/a.mp3?x=1", "HTTPS://Example.org/"):

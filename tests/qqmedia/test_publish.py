@@ -380,6 +380,8 @@ class Grudging(MemoryDriver):
         super().__init__()
         self.finding: Exception | None = None
         self.deleting: Exception | None = None
+        self.may_delete = asyncio.Event()
+        self.may_delete.set()
 
     async def find(self, upload: Upload, /) -> str | None:
         if self.finding:
@@ -387,9 +389,29 @@ class Grudging(MemoryDriver):
         return await super().find(upload)
 
     async def delete(self, key: str, /) -> None:
+        self.running_deletes = True
+        await self.may_delete.wait()
         await super().delete(key)
         if self.deleting:
             raise self.deleting
+
+    running_deletes = False
+
+
+@pytest.mark.asyncio
+async def test_what_is_being_deleted_is_stored_again_only_when_it_is_gone() -> None:
+    driver, clock = Grudging(), ManualClock()
+    async with memory_host(driver, clock=clock) as host:
+        hosted = await _publish(host)
+        driver.may_delete.clear()
+        clock.advance(TTL + 1)
+        await _until(lambda: driver.running_deletes)
+        again = asyncio.create_task(_publish(host))
+        await _turns(20)
+        assert len(driver.puts) == 1
+        driver.may_delete.set()
+        assert (await again).url == hosted.url
+        assert hosted.upload.key in driver.objects
 
 
 @pytest.mark.asyncio
