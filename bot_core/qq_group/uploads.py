@@ -145,19 +145,14 @@ class Uploads:
             info = await self._post(ready, target, url=ready.link)
             return info.file_info, Delivery(kind=ready.kind.value, way="url", url=ready.link)
         key = self._key(ready, ready.upload, target)
-        while True:
-            known = await self._store.get(key)
-            running = None if known else self._running.get(key)
-            if running is not None:
-                await asyncio.wait([running])
-                outcome = running.result()
-                if isinstance(outcome, OpenAPIError):
-                    raise outcome
-                known = outcome
-            if known:
-                return known, _delivery(ready.upload, "cache", None)
-            if running is None:
-                return await self._lead(key, ready, ready.upload, target)
+        while (running := self._running.get(key)) is not None:
+            await asyncio.wait([running])
+            outcome = running.result()
+            if isinstance(outcome, OpenAPIError):
+                raise outcome
+            if outcome is not None:
+                return outcome, _delivery(ready.upload, "cache", None)
+        return await self._lead(key, ready, ready.upload, target)
 
     async def forget(self, ready: Ready, file_info: str, target: Target) -> None:
         """Forget this `file_info`, which the platform would not have; a newer one that is there already is kept."""
@@ -168,10 +163,14 @@ class Uploads:
             await self._store.drop(key)
 
     async def _lead(self, key: FileInfoKey, ready: Ready, upload: Upload, target: Target) -> tuple[str, Delivery]:
-        """Upload for all that want the same: they wait for the future, and try for themselves if it brings nothing."""
+        """Look and upload for all that want the same: they wait for the future, and go on if it brings nothing."""
         outcome = self._running[key] = asyncio.get_running_loop().create_future()
-        asked = self._clock()
         try:
+            known = await self._store.get(key)
+            if known is not None:
+                outcome.set_result(known)
+                return known, _delivery(upload, "cache", None)
+            asked = self._clock()
             info, delivery = await self._upload(ready, upload, target)
             seconds = usable_seconds(info.ttl_seconds, spent=self._clock() - asked)
             await self._store.put(key, info.file_info, seconds)
@@ -192,6 +191,7 @@ class Uploads:
             if hosted.url is not None and hosted.reach is not Reach.PRIVATE:
                 info = await self._post(ready, target, url=hosted.url)
                 return info, _delivery(upload, "url", hosted.url)
+            upload = hosted.upload  # a plugin may have answered with other bytes
         self._check_inline(upload)
         async with self._bytes_slots:
             info = await self._post(ready, target, file_data=await _encoded(upload))

@@ -678,3 +678,21 @@ async def test_starting_twice_is_an_error(sandbox: Sandbox) -> None:
         with pytest.raises(BotError, match="started already"):
             async with adapter.open():
                 pass
+
+
+async def test_bytes_of_a_plugin_go_up_in_place_of_the_picture(sandbox: Sandbox, start: Start, tmp_path: Path) -> None:
+    class Stamp:
+        @qqmedia.hookimpl
+        def get_image(self, image: bytes) -> bytes:
+            return png(8) if image == png() else image
+
+    local = {"host": "127.0.0.1", "port": 0, "resource_path": str(tmp_path / "own")}
+    async with (
+        qqmedia.open_host("local", platform_on_loopback=True, plugins=[Stamp()], **local) as host,
+        start(lambda data: Chain(data).image(png()), default_chain_builder=host) as bot,
+    ):
+        [answer] = await sandbox.replies(await sandbox.say("hi"))
+        await bot.until(lambda: bot.handles)
+    assert answer.media is not None
+    assert (answer.media.way, answer.media.sha256) == ("file_data", sha256(png(8)))
+    assert bot.handles[0].deliveries[0].way == "bytes"

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot_core.message import Event, Message
@@ -190,6 +190,7 @@ FIELDS = [
 ]
 
 
+@settings(max_examples=60)
 @given(
     st.sampled_from(sorted(MESSAGE_EVENTS)),
     st.dictionaries(
