@@ -56,8 +56,8 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running(command: str, folder: Path, env: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a shell command for the length of the block, then end it as Ctrl-C would."""
+async def running(command: str, folder: Path, env: dict[str, str], until: str) -> AsyncIterator[None]:
+    """Run a shell command from when it has printed `until` to the end of the block, then end it as Ctrl-C would."""
     process = await asyncio.create_subprocess_shell(
         f"exec {command}",
         cwd=folder,
@@ -66,13 +66,18 @@ async def running(command: str, folder: Path, env: dict[str, str]) -> AsyncItera
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
     )
+    assert process.stdout is not None
+    printed = b""
     try:
-        yield process
+        async with asyncio.timeout(20):
+            while until.encode() not in printed and (line := await process.stdout.readline()):
+                printed += line
+        yield
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
         output, _ = await asyncio.wait_for(process.communicate(), 20)
-        print(f"--- {command}\n{output.decode()}")
+        print(f"--- {command}\n{(printed + output).decode()}")
 
 
 async def run(script: str, folder: Path, env: dict[str, str]) -> str:
@@ -115,7 +120,10 @@ async def test_the_bot_runs_against_the_sandbox_as_told(folder: Path, unused_tcp
     assert "8765" in text["start"]
     exports, bot = start.strip().rsplit("\n", 1)
     variables = dict(re.findall(r"^export (\w+)=(\S+)$", exports, re.MULTILINE))
-    async with running(sandbox, folder, env), running(bot, folder, env | variables):
+    async with (
+        running(sandbox, folder, env, until="Speak to it"),
+        running(bot, folder, env | variables, until="connected"),
+    ):
         answer = await run(say, folder, env)
     assert "look" in answer
     assert "image/png" in answer
@@ -128,7 +136,7 @@ async def test_every_kind_of_media_arrives(folder: Path) -> None:
 
     async with Sandbox.open() as sandbox:
         env = environment(QQMEDIA_LOCAL_PORT="0", **sandbox.environment)
-        async with running(blocks("README.md")["run"].strip(), folder, env):
+        async with running(blocks("README.md")["run"].strip(), folder, env, until="connected"):
             album = await sandbox.replies(await sandbox.say("album"), count=2)
             song = await sandbox.replies(await sandbox.say("song"))
             film = await sandbox.replies(await sandbox.say("film"))
