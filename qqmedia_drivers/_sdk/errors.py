@@ -1,0 +1,154 @@
+"""An SDK's exceptions become ours, once, at the border, by a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from qqmedia import (
+    QQMediaError,
+    StorageError,
+    StorageMisconfiguredError,
+    StorageNotFoundError,
+    StoragePermissionError,
+    StorageQuotaError,
+    StorageUnavailableError,
+)
+from qqmedia_drivers._sdk.threads import StoppedError
+
+__all__ = ("STATUSES", "Answer", "ErrorTable", "Reason")
+
+_MESSAGE_CHARACTERS: Final = 200  # of what the service says
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What an error means.
+
+    Attributes:
+        kind: Our class for it.
+        way_out: The setting and what to do, for a tired person. ``{bucket}``, ``{region}``, ``{endpoint}``,
+            ``{right_region}`` and whatever else the table's `facts` hold are filled in.
+    """
+
+    kind: type[StorageError]
+    way_out: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a service said when it refused.
+
+    Attributes:
+        code: Its word for it, such as ``NoSuchBucket``; may be empty.
+        status: HTTP status, 0 if there was none.
+        message: Its sentence; may be empty.
+        request_id: By which its support finds the request.
+        right_region: Where the bucket is, if the service tells.
+    """
+
+    code: str
+    status: int
+    message: str = ""
+    request_id: str = ""
+    right_region: str = ""
+
+
+STATUSES: Final[Mapping[int, Reason]] = {
+    301: Reason(StorageMisconfiguredError, "bucket {bucket!r} is elsewhere: check region and endpoint_url"),
+    307: Reason(StorageMisconfiguredError, "bucket {bucket!r} is elsewhere: check region and endpoint_url"),
+    400: Reason(StorageMisconfiguredError, "check region and endpoint_url"),
+    401: Reason(StoragePermissionError, "check the credentials"),
+    403: Reason(StoragePermissionError, "the credentials do not allow this in bucket {bucket!r}"),
+    404: Reason(StorageNotFoundError, "there is no such thing in bucket {bucket!r}"),
+    405: Reason(StorageMisconfiguredError, "endpoint_url {endpoint} does not take this: is it the address of the API?"),
+    408: Reason(StorageUnavailableError, "the line is slow"),
+    411: Reason(StorageMisconfiguredError, "a proxy between here and {endpoint} drops Content-Length"),
+    413: Reason(StorageQuotaError, "it is larger than the service or a proxy before it takes"),
+    429: Reason(StorageUnavailableError, "too many requests"),
+    501: Reason(StorageMisconfiguredError, "the service at {endpoint} cannot do this; check endpoint_url"),
+    507: Reason(StorageQuotaError, "no room is left there"),
+}
+"""What an HTTP status means where the code says nothing; other 5xx are `StorageUnavailableError`."""
+
+
+class ErrorTable:
+    """Translates one SDK's exceptions for one open driver.
+
+    Args:
+        label: The driver's name as the user chose it (``context.name``); every text begins with it.
+        answer: Gives what the service said, for exceptions that carry an answer; `None` for the others.
+        codes: What the service's codes mean.
+        classes: What exceptions without an answer mean; the first that fits counts, so the narrow ones come first.
+        facts: For the texts: ``bucket``, ``region``, ``endpoint``, ...
+        secrets: Values that no text may hold.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        *,
+        answer: Callable[[Exception], Answer | None],
+        codes: Mapping[str, Reason],
+        classes: Sequence[tuple[type[Exception], Reason]],
+        facts: Mapping[str, str],
+        secrets: Collection[str] = (),
+    ) -> None:
+        self._label = label
+        self._answer = answer
+        self._codes = codes
+        self._classes = classes
+        self._facts = facts
+        self._secrets = [secret for secret in secrets if secret]
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raise in our words what the SDK raises in the block, `from` its error; our own errors pass.
+
+        Raises:
+            StorageError: The service, or the way there, said no.
+        """
+        try:
+            yield
+        except (QQMediaError, StoppedError):
+            raise
+        except Exception as error:  # whatever an SDK and the libraries below it raise
+            raise self.translate(error) from error
+
+    def translate(self, error: Exception) -> StorageError:
+        """Return our error for the SDK's."""
+        answer = self._answer(error)
+        if answer is None:
+            reason, said, right_region = self._by_class(error), str(error) or type(error).__name__, ""
+        else:
+            reason, said, right_region = self._by_answer(answer), _said(answer), answer.right_region
+        way_out = reason.way_out.format_map({**self._facts, "right_region": right_region})
+        return reason.kind(self.redacted(f"driver {self._label!r} got no further: {said}; {way_out}".rstrip("; ")))
+
+    def redacted(self, text: str) -> str:
+        """Return the text without secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def _by_class(self, error: Exception) -> Reason:
+        for kind, reason in self._classes:
+            if isinstance(error, kind):
+                return reason
+        return Reason(StorageError, f"({type(error).__name__})")
+
+    def _by_answer(self, answer: Answer) -> Reason:
+        if reason := self._codes.get(answer.code) or STATUSES.get(answer.status):
+            return reason
+        if answer.status >= 500:  # noqa: PLR2004 - server errors
+            return Reason(StorageUnavailableError, "the service has trouble of its own")
+        return Reason(StorageError, "")
+
+
+def _said(answer: Answer) -> str:
+    parts = [part for part in (answer.code, f"HTTP {answer.status}" if answer.status else "") if part]
+    details = ", ".join([*parts, *([f"request {answer.request_id}"] if answer.request_id else [])])
+    message = " ".join(answer.message.split())[:_MESSAGE_CHARACTERS].rstrip(".")
+    return f"{message} ({details})" if message else details
