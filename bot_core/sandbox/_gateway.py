@@ -126,7 +126,7 @@ class Gateway:
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    live = [session for session in self.usable(appid, shard) if session.socket is not None]
+                    live = [session for session in self.usable(appid, shard) if session.connected]
                     if live:
                         return live[0]
                     await self._changed.wait()

@@ -282,7 +282,7 @@ class Sandbox:
                 "shard": list(session.shard),
                 "session_id": session.id,
                 "seq": session.seq,
-                "connected": session.socket is not None,
+                "connected": session.connected,
             }
             for session in self._gateway.states()
         ]
@@ -392,7 +392,7 @@ class Sandbox:
             chat=chat,
             user=user,
             text=text,
-            connected=session.socket is not None,
+            connected=session.connected,
             at=self.options.clock(),
             monotonic=time.perf_counter(),
         )

@@ -93,7 +93,10 @@ class PlatformServer:
             answered = await self._suffer(request, fault, kind, path)
             if answered is not None:
                 return answered
-        answer = await self._answer(request, kind, path, call, named)
+        try:
+            answer = await self._answer(request, kind, path, call, named)
+        except ConnectionError:  # the bot went away in the middle of its request
+            return _cut(request)
         if fault is not None and fault.mode is FaultMode.LOSE_ANSWER:
             return _cut(request)
         return answer

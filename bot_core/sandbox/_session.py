@@ -29,11 +29,17 @@ class Socket:
         self._waiting: deque[str] = deque()
         self._wake = asyncio.Event()
         self._close_code: int | None = None
+        self._dropped = False
 
     @property
     def closing(self) -> bool:
         """Whether this side closes the connection."""
         return self._close_code is not None
+
+    @property
+    def live(self) -> bool:
+        """Whether what is sent now can still get out."""
+        return self._close_code is None and not self._dropped
 
     def send(self, frame: str) -> None:
         """Queue a frame."""
@@ -52,6 +58,7 @@ class Socket:
     def drop(self, why: str = "cut") -> None:
         """Cut the connection without a goodbye."""
         self.why = why
+        self._dropped = True
         self._waiting.clear()
         if self._transport is not None:
             self._transport.abort()
@@ -81,6 +88,11 @@ class Session:
         self.socket: Socket | None = None
         self.gone_at = 0.0
         self._kept: deque[tuple[int, str]] = deque(maxlen=replay)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the bot hears what is sent now."""
+        return self.socket is not None and self.socket.live
 
     def attach(self, socket: Socket) -> None:
         """Let this connection have the session; an older one is closed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -186,3 +187,18 @@ async def test_what_is_remembered_is_bounded(play: Any) -> None:
         _, body = await bot.post(f"groups/{group}", msg_type=0, content="late", msg_id=said[0].id)
         assert body["code"] == 40034024
         assert (await bot.post(f"groups/{group}", msg_type=0, content="x", msg_id=said[3].id))[0] == 200
+
+
+@pytest.mark.asyncio
+async def test_a_bot_that_goes_away_in_the_middle_of_a_call_is_no_error_of_ours(
+    play: Any, caplog: pytest.LogCaptureFixture, until: Any
+) -> None:
+    async with play() as (sandbox, bot):
+        host, port = sandbox.api_base.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        head = f"POST /v2/groups/G/messages HTTP/1.1\r\nHost: x\r\nAuthorization: {bot.headers['Authorization']}\r\n"
+        writer.write(f"{head}Content-Length: 100\r\n\r\nabc".encode())
+        await until(lambda: sandbox.calls["messages"] == 1)
+        writer.transport.abort()
+        assert (await bot.post(f"groups/{sandbox.group_openid()}", msg_type=0, content="x"))[0] == 200
+    assert [record for record in caplog.records if record.name.startswith("aiohttp")] == []
