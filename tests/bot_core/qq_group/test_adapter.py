@@ -696,3 +696,16 @@ async def test_bytes_of_a_plugin_go_up_in_place_of_the_picture(sandbox: Sandbox,
     assert answer.media is not None
     assert (answer.media.way, answer.media.sha256) == ("file_data", sha256(png(8)))
     assert bot.handles[0].deliveries[0].way == "bytes"
+
+
+async def test_two_shards_of_one_bot_each_answer(sandbox: Sandbox, start: Start, tmp_path: Path) -> None:
+    options = QQGroupChainBuilderOptions("127.0.0.1", 0, str(tmp_path / "shared"))
+    shards = [{"shard_index": index, "shards": 2, "default_chain_builder_options": options} for index in (0, 1)]
+    async with (
+        start(lambda data: Chain(data, at=False).text("zero").image(png()), **shards[0]),
+        start(lambda data: Chain(data, at=False).text("one").image(png()), **shards[1]),
+    ):
+        for index, content in enumerate(("zero", "one")):
+            [answer] = await sandbox.replies(await sandbox.say("who?", shard=index))
+            assert answer.content == content
+            assert answer.media is not None
