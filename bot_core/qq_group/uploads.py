@@ -100,6 +100,7 @@ class Uploads:
         self._appid = appid
         self._api = api
         self._builder = builder
+        self._wide = builder if isinstance(builder, SupportsPublish) else None
         self._host = host
         self._store = store
         self._downloads = downloads
@@ -116,8 +117,7 @@ class Uploads:
             MediaError: It cannot be sent; the text says why and what to do.
         """
         kind, source, filename = _parts(medium)
-        builder = self._in_charge(medium, chain_builder)
-        wide = builder if isinstance(builder, SupportsPublish) else None
+        builder, wide = self._in_charge(medium, chain_builder)
         if wide is None:
             source = await self._ask(builder, kind, source, stack)
         if is_link(source):
@@ -204,11 +204,12 @@ class Uploads:
         file_type = _FILE_TYPES[ready.kind]
         return await self._api.post_file(target, file_type=file_type, url=url, file_data=file_data, file_name=name)
 
-    def _in_charge(self, medium: Medium, chain_builder: Builder | None) -> Builder:
+    def _in_charge(self, medium: Medium, chain_builder: Builder | None) -> tuple[Builder, SupportsPublish | None]:
+        """Return the builder in charge, and the same again where it has the wide face."""
         own = medium.builder if medium.builder is not None else chain_builder
         if own is None:
-            return self._builder
-        return own if isinstance(own, SupportsPublish) else as_builder(own)
+            return self._builder, self._wide
+        return (own, own) if isinstance(own, SupportsPublish) else (as_builder(own), None)
 
     async def _ask(self, builder: Builder, kind: MediaKind, given: MediaSource, stack: AsyncExitStack) -> MediaSource:
         if not isinstance(builder, QQGroupChainBuilder):
