@@ -315,7 +315,7 @@ class Shout:
 @pytest.mark.asyncio
 async def test_transforms_run_in_their_order_before_the_hash(tmp_path: Path) -> None:
     images = frozenset({MediaKind.IMAGE})
-    plugins = [Shout("b", 20, images), Shout("a", 10, images), Shout("v", 5, frozenset({MediaKind.VIDEO}))]
+    plugins = [Shout("a", 10, images), Shout("b", 20, images), Shout("v", 5, frozenset({MediaKind.VIDEO}))]
     state = tmp_path
     async with memory_host(plugins=plugins, state_dir=state) as host, memory_host(state_dir=state) as plain:  # noqa: SIM117 - one line would not hold it
         async with host.prepare(MediaKind.IMAGE, PNG) as upload, plain.prepare(MediaKind.IMAGE, PNG + b"ab") as same:

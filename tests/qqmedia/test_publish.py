@@ -411,6 +411,7 @@ async def test_what_is_being_deleted_is_stored_again_only_when_it_is_gone() -> N
         assert len(driver.puts) == 1
         driver.may_delete.set()
         assert (await again).url == hosted.url
+        await _until(lambda: driver.deleted)
         assert hosted.upload.key in driver.objects
 
 
