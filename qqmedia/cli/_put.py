@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, BinaryIO, Final, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from qqmedia.errors import ConfigurationError, MediaSourceError
 from qqmedia.host import MediaHost, open_host
@@ -58,9 +57,11 @@ def _kind_of(file: Path) -> MediaKind:
 
 async def _put(file: Path, driver: str, kind: MediaKind, served: list[str]) -> None:
     """Store the file and print its URL; where this process serves it, say so in `served` and do not return."""
-    async with open_host(driver) as host, host.prepare(kind, file) as upload:
-        with _progress(upload, driver) as shown:
-            hosted = await host.publish(shown)
+    async with AsyncExitStack() as stack:
+        with _progress(file, driver):
+            host = await stack.enter_async_context(open_host(driver))
+            upload = await stack.enter_async_context(host.prepare(kind, file))
+            hosted = await host.publish(upload)
         if hosted.url is None:
             raise ConfigurationError(_why_no_url(hosted.driver))
         typer.echo(hosted.url)
@@ -91,30 +92,10 @@ def _why_no_url(driver: str) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ShownUpload(Upload):
-    """An upload whose readers are seen by a progress bar."""
-
-    shown: Callable[[BinaryIO], BinaryIO] = field(repr=False, compare=False)
-
-    def open(self) -> BinaryIO:
-        """As `Upload.open`."""
-        return self.shown(Upload.open(self))  # no `super()`: a slotted dataclass is another class than the one named
-
-
-@contextmanager
-def _progress(upload: Upload, driver: str) -> Iterator[Upload]:
-    """Show on a terminal how far the upload is; the bar is gone afterwards."""
+def _progress(file: Path, driver: str) -> Progress:
+    """Show on a terminal, on standard error, that it is being worked on and for how long; gone afterwards."""
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield upload
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"{upload.filename} to {driver}", total=upload.size)
-
-        def shown(opened: BinaryIO) -> BinaryIO:
-            progress.reset(task)  # a driver may read it again
-            return progress.wrap_file(opened, task_id=task)
-
-        yield _ShownUpload(**{one.name: getattr(upload, one.name) for one in fields(upload)}, shown=shown)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    progress.add_task(escape(f"{file.name} to {driver}"), total=None)
+    return progress

@@ -19,7 +19,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -88,9 +88,16 @@ class Box:
             self.path.parent.rmdir()
 
 
-def joining(resource_path: str) -> AbstractContextManager[None]:
+@contextmanager
+def joining(resource_path: str) -> Iterator[None]:
     """Keep others from starting on this folder during the block."""
-    return exclusively(_home(resource_path) / "start.lock")
+    home = _home(resource_path)
+    try:
+        with exclusively(home / "start.lock"):
+            yield
+    finally:
+        with suppress(OSError):  # as a rule somebody is in there
+            home.rmdir()
 
 
 def living(resource_path: str) -> list[ServerOptions]:

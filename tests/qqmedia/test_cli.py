@@ -169,5 +169,27 @@ def test_put_with_local_serves_until_it_is_interrupted(serving: subprocess.Popen
     assert [path.name for path in (tmp_path / "resource").iterdir()] == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no pseudo terminals")
+def test_put_shows_on_a_terminal_that_it_works_and_prints_the_url_alone(picture: Path) -> None:
+    import pty
+
+    picture.write_bytes(PNG + bytes(3_000_000))
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        [command(), "put", str(picture), "--driver", "local"],
+        stdout=subprocess.PIPE, stderr=follower, text=True,
+        env=os.environ | {"QQMEDIA_LOCAL_PORT": "0", "TERM": "xterm"},
+    ) as child:  # fmt: skip
+        os.close(follower)
+        assert child.stdout is not None
+        assert re.fullmatch(r"http://\S+/resource/[0-9a-f]{64}\.png\n", child.stdout.readline())
+        child.send_signal(signal.SIGINT)
+        assert child.communicate(timeout=10)[0] == ""
+        assert child.returncode == 0
+    shown = os.read(leader, 100_000).decode()
+    os.close(leader)
+    assert "cat.txt to local" in shown
+
+
 def test_put_without_a_driver_takes_the_one_of_the_environment(run: Run, picture: Path) -> None:
     assert "driver 'direct' hosts nothing" in run("put", str(picture), QQMEDIA_DRIVER="direct").stderr

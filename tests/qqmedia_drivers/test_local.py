@@ -338,11 +338,12 @@ def free_port() -> int:
 
 
 @pytest.mark.asyncio
-async def test_a_given_port_that_another_program_has_is_an_error_that_names_it(open_local: Any) -> None:
+async def test_a_given_port_that_another_program_has_is_an_error_that_names_it(open_local: Any, tmp_path: Path) -> None:
     async with foreign_program() as port:
         with pytest.raises(StorageUnavailableError, match=rf"port {port} is taken.*QQMEDIA_LOCAL_PORT"):
             async with open_local(port=port):
                 pass
+    assert await in_thread(lambda: list((tmp_path / "resource").iterdir())) == []
 
 
 @pytest.mark.asyncio
