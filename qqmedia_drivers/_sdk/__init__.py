@@ -13,8 +13,9 @@ How a driver is put together::
 
     @asynccontextmanager
     async def open_cos(settings: CosSettings, context: DriverContext) -> AsyncIterator[Driver]:
+        client = await context.in_thread(connect, settings)  # in a module that imports the SDK
         async with SdkThreads(context.name, settings.threads) as threads:
-            yield await threads.run(lambda stop: _make_driver(settings, context, threads))  # imports the SDK here
+            yield CosDriver(settings, context, threads, client)
 
     class CosDriver:
         async def put(self, upload: Upload, /) -> str:

@@ -21,6 +21,7 @@ from qqmedia_drivers._sdk.threads import StoppedError
 __all__ = ("STATUSES", "Answer", "ErrorTable", "Reason")
 
 _MESSAGE_CHARACTERS: Final = 200  # of what the service says
+_NO_REGION: Final = "in the service's console"  # stands where a service does not say which region is right
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,6 @@ class ErrorTable:
     """Translates one SDK's exceptions for one open driver.
 
     Args:
-        label: The driver's name as the user chose it (``context.name``); every text begins with it.
         answer: Gives what the service said, for exceptions that carry an answer; `None` for the others.
         codes: What the service's codes mean.
         classes: What exceptions without an answer mean; the first that fits counts, so the narrow ones come first.
@@ -88,7 +88,6 @@ class ErrorTable:
 
     def __init__(
         self,
-        label: str,
         *,
         answer: Callable[[Exception], Answer | None],
         codes: Mapping[str, Reason],
@@ -96,7 +95,6 @@ class ErrorTable:
         facts: Mapping[str, str],
         secrets: Collection[str] = (),
     ) -> None:
-        self._label = label
         self._answer = answer
         self._codes = codes
         self._classes = classes
@@ -104,8 +102,10 @@ class ErrorTable:
         self._secrets = [secret for secret in secrets if secret]
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
+    def translated(self, opening: str = "") -> Iterator[None]:
         """Raise in our words what the SDK raises in the block, `from` its error; our own errors pass.
+
+        The host tells which driver could not store, find or delete what. Only `check` says so itself, by `opening`.
 
         Raises:
             StorageError: The service, or the way there, said no.
@@ -115,17 +115,17 @@ class ErrorTable:
         except (QQMediaError, StoppedError):
             raise
         except Exception as error:  # whatever an SDK and the libraries below it raise
-            raise self.translate(error) from error
+            raise self.translate(error, opening) from error
 
-    def translate(self, error: Exception) -> StorageError:
+    def translate(self, error: Exception, opening: str = "") -> StorageError:
         """Return our error for the SDK's."""
         answer = self._answer(error)
         if answer is None:
             reason, said, right_region = self._by_class(error), str(error) or type(error).__name__, ""
         else:
             reason, said, right_region = self._by_answer(answer), _said(answer), answer.right_region
-        way_out = reason.way_out.format_map({**self._facts, "right_region": right_region})
-        return reason.kind(self.redacted(f"driver {self._label!r} got no further: {said}; {way_out}".rstrip("; ")))
+        way_out = reason.way_out.format_map({**self._facts, "right_region": right_region or _NO_REGION})
+        return reason.kind(self.redacted(f"{opening}{said}; {way_out}".rstrip("; ")))
 
     def redacted(self, text: str) -> str:
         """Return the text without secrets."""

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-__all__ = ("BucketSettings", "VendorVariables", "also")
+__all__ = ("BucketSettings", "VendorVariables", "WebAddress", "also")
 
 _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})

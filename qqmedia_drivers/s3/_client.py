@@ -1,0 +1,97 @@
+"""Makes the S3 client: everything that must be told to boto3 is told here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import boto3.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+
+from qqmedia import ConfigurationError
+from qqmedia_drivers.s3._settings import S3Settings
+
+__all__ = ("Connected", "connect")
+
+_SIGNED_OVER_TLS: Final = {"payload_signing_enabled": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A client, which any thread may use, and what it came out as.
+
+    Attributes:
+        client: Of boto3, for S3.
+        endpoint_url: The address that it speaks to.
+        region: The region that it signs for.
+    """
+
+    client: Any
+    endpoint_url: str
+    region: str
+
+
+def connect(settings: S3Settings) -> Connected:
+    """Make the client; nothing is sent. It reads the user's AWS files: call it outside the event loop.
+
+    Raises:
+        ConfigurationError: The profile does not exist, or boto3 refuses a setting.
+    """
+    try:
+        session = boto3.session.Session(profile_name=settings.profile, **_credentials(settings))
+        region = settings.resolved_region(session.region_name)
+        endpoint_url = settings.resolved_endpoint(region)
+        client = session.client(
+            "s3",
+            region_name=region,
+            endpoint_url=endpoint_url,
+            verify=None if settings.verify is True else (settings.verify and str(settings.verify)),
+            config=_config(settings, endpoint_url),
+        )
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigurationError(
+            f"boto3 takes these settings of s3 not: {error}; check profile (AWS_PROFILE), region and endpoint_url"
+        ) from error
+    client.meta.events.register("before-call.s3", _no_redirect)
+    return Connected(client, client.meta.endpoint_url, region)
+
+
+def _credentials(settings: S3Settings) -> dict[str, str]:
+    if settings.access_key_id is None or settings.secret_access_key is None:
+        return {}
+    given = {
+        "aws_access_key_id": settings.access_key_id,
+        "aws_secret_access_key": settings.secret_access_key.get_secret_value(),
+    }
+    if settings.session_token is not None:
+        given["aws_session_token"] = settings.session_token.get_secret_value()
+    return given
+
+
+def _config(settings: S3Settings, endpoint_url: str | None) -> Config:
+    over_tls = endpoint_url is None or endpoint_url.startswith("https:")
+    return Config(
+        # Without it us-east-1 presigns with version 2, which no new bucket takes.
+        signature_version="s3v4",
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        max_pool_connections=settings.threads,
+        # The host tries again, with jitter and within its limits; twice over would be the product of both.
+        retries={"mode": "standard", "total_max_attempts": 1},
+        # Else bodies over https get a trailer that other services than Amazon's refuse, or store.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={
+            "addressing_style": settings.resolved_addressing(endpoint_url),
+            # TLS guards the body already; to hash it as well costs a third more.
+            **(_SIGNED_OVER_TLS if over_tls else {}),
+        },
+        tcp_keepalive=True,
+    )
+
+
+def _no_redirect(params: dict[str, Any], context: dict[str, Any], **_others: Any) -> None:  # noqa: ARG001 - botocore's
+    """Let a wrong region be an error: boto3 would silently send everything twice, and presign for the wrong one."""
+    if isinstance(marks := context.get("s3_redirect"), dict):
+        marks["redirected"] = True
