@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -45,9 +46,13 @@ class SdkThreads:
     """At most so many calls at once; the rest wait in line, and the host's limits hold for them too.
 
     Leaving its ``async with`` stops what still runs.
+
+    Attributes:
+        count: How many threads there are.
     """
 
     def __init__(self, name: str, count: int) -> None:
+        self.count = count
         self._pool = ThreadPoolExecutor(count, thread_name_prefix=f"qqmedia-{name}")
         self._running: dict[Future[Any], Stop] = {}
 
@@ -88,6 +93,30 @@ class SdkThreads:
                 await asyncio.wait([waiter], timeout=_CANCEL_SECONDS)
             waiter.add_done_callback(_ignore)
             raise
+
+    def share(self, work: Callable[[], object], stop: Stop, *, helpers: int) -> None:
+        """Do `work` in this thread, which is one of the pool's, and meanwhile in free ones too.
+
+        `work` takes one piece after another of a job until none is left; every helper that finds a thread calls it as
+        well. Those that find none in time never begin, so that full threads cannot wait for each other. When one
+        fails, `stop` is set for all, and the first failure is raised when the last has ended.
+        """
+        failures: list[BaseException] = []
+
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - raised below, by the thread that asked
+                failures.append(error)
+                stop.set()
+
+        others = []
+        with contextlib.suppress(RuntimeError):  # the pool is being closed: no helpers then
+            others += [self._pool.submit(guarded) for _ in range(helpers)]
+        guarded()
+        wait([other for other in others if not other.cancel()])
+        if failures:
+            raise failures[0]
 
     def _forget(self, future: Future[Any]) -> None:
         self._running.pop(future, None)

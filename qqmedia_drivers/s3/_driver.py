@@ -17,7 +17,7 @@ from qqmedia_drivers._sdk.threads import SdkThreads, Stop
 from qqmedia_drivers._sdk.urls import ObjectNames, presigned_seconds, without_query
 from qqmedia_drivers.s3._client import Connected, connect
 from qqmedia_drivers.s3._errors import CLASSES, CODES, answer_of
-from qqmedia_drivers.s3._parts import put_in_parts
+from qqmedia_drivers.s3._parts import PartsUpload
 from qqmedia_drivers.s3._settings import S3Settings
 
 __all__ = ("open_s3",)
@@ -96,7 +96,8 @@ class S3Driver:
                 with UploadBody.of(upload, stop) as body:
                     self._client.put_object(**target, **headers, Body=body)
             else:
-                put_in_parts(self._client, target, headers, upload, stop, part_bytes=self._settings.part_bytes)
+                parts = PartsUpload(self._client, target, upload, stop, part_bytes=self._settings.part_bytes)
+                parts.run(self._threads, headers)
             return self._url(target, upload)
 
     def _find(self, upload: Upload) -> str | None:
