@@ -178,9 +178,9 @@ class BucketService(ABC):
         """Serve until the block ends."""
         service = cls(folder, **settings)
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        runner = web.ServerRunner(web.Server(service._handle, access_log=None))
+        runner = web.ServerRunner(web.Server(service._handle, access_log=None), shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls, shutdown_timeout=0.1)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         try:
             await site.start()
             port = runner.addresses[0][1]

@@ -1,0 +1,87 @@
+"""The HTTP session of SDKs that stand on `requests`, as a long-running service needs it. It imports `requests`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+import requests
+from requests import exceptions as http
+
+from qqmedia import StorageMisconfiguredError, StorageUnavailableError
+from qqmedia_drivers._sdk.errors import Reason
+from qqmedia_drivers._sdk.settings import BucketSettings
+
+__all__ = ("HTTP_REASONS", "RedirectedError", "open_session")
+
+_REDIRECTS: Final = range(300, 400)
+_NOT_MODIFIED: Final = 304
+# What `requests` itself looks at; read here, because a session that trusts its environment prefers them to `verify`.
+_BUNDLE_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+class RedirectedError(Exception):
+    """The service sent us elsewhere: the region or the endpoint is wrong. SDKs follow, or take it for a success."""
+
+    def __init__(self, status: int, location: str) -> None:
+        super().__init__(f"redirected to {location.partition('?')[0] or 'nowhere'}")
+        self.status = status
+        self.location = location
+
+
+def open_session(settings: BucketSettings, url: str) -> requests.Session:
+    """Make the session for requests to the service at `url`; as many connections are kept as there are threads.
+
+    Proxies and certificates come from the usual variables, where no setting says otherwise. What ``~/.netrc`` says is
+    not looked at: it would take the place of the signature.
+    """
+    session = requests.Session()
+    session.proxies = requests.utils.get_environ_proxies(url)
+    session.trust_env = False
+    session.verify = certificates(settings)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=settings.threads))
+    session.hooks["response"].append(_refuse_redirect)
+    return session
+
+
+def certificates(settings: BucketSettings) -> bool | str:
+    """Return what `requests` takes for `verify`."""
+    if settings.verify is not True:
+        return False if settings.verify is False else str(settings.verify)
+    return next((os.environ[name] for name in _BUNDLE_VARIABLES if os.environ.get(name)), True)
+
+
+def _refuse_redirect(response: Any, **_others: object) -> None:
+    if response.status_code in _REDIRECTS and response.status_code != _NOT_MODIFIED:
+        response.close()
+        raise RedirectedError(response.status_code, response.headers.get("Location", ""))
+
+
+_SLOW: Final = Reason(
+    StorageUnavailableError, "raise connect_timeout or read_timeout if the line to {endpoint} is slow"
+)
+_ADDRESS: Final = Reason(StorageMisconfiguredError, "check endpoint_url {endpoint}")
+
+HTTP_REASONS: Final[tuple[tuple[type[Exception], Reason], ...]] = (
+    (
+        http.SSLError,
+        Reason(
+            StorageMisconfiguredError,
+            "check that {endpoint} speaks https; name the authority's file in verify if its certificate is your own",
+        ),
+    ),
+    (http.ProxyError, Reason(StorageUnavailableError, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY")),
+    (http.Timeout, _SLOW),
+    (
+        http.ConnectionError,
+        Reason(
+            StorageUnavailableError,
+            "are region {region} and endpoint {endpoint} right, and can this machine reach it?",
+        ),
+    ),
+    (http.InvalidURL, _ADDRESS),
+    (http.InvalidSchema, _ADDRESS),
+    (http.RequestException, Reason(StorageUnavailableError, "the connection broke")),
+)
+"""What errors of `requests` mean, for an `ErrorTable`; the narrow ones first."""

@@ -1,0 +1,122 @@
+"""What errors of the SDK, and codes of COS, mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from qcloud_cos.cos_exception import CosClientError, CosServiceError
+
+from qqmedia import (
+    StorageMisconfiguredError,
+    StorageNotFoundError,
+    StoragePermissionError,
+    StorageQuotaError,
+    StorageUnavailableError,
+)
+from qqmedia_drivers._sdk.errors import Answer, Reason
+from qqmedia_drivers._sdk.http import HTTP_REASONS, RedirectedError
+
+__all__ = ("CLASSES", "CODES", "EXPIRED", "answer_of", "bare")
+
+EXPIRED: Final = "AccessDenied, expired"  # COS has one code for "you may not" and for "your clock is wrong"
+_REDIRECT: Final = "Redirect"
+_REGION_IN_HOST: Final = re.compile(r"\.cos\.(?P<region>[a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)")
+
+_OLD_TOKEN: Final = Reason(
+    StoragePermissionError, "the temporary credentials are over or incomplete: renew token (TENCENTCLOUD_SESSION_TOKEN)"
+)
+_ELSEWHERE: Final = Reason(
+    StorageMisconfiguredError, "region={region} is wrong for bucket {bucket!r}; the right one is {right_region}"
+)
+_CLOCK: Final = Reason(StorageMisconfiguredError, "the clock of this machine is wrong: set it, and let NTP keep it")
+_BUSY: Final = Reason(StorageUnavailableError, "the service is busy")
+_SLOW: Final = Reason(StorageUnavailableError, "the line is slow")
+_GONE: Final = Reason(StorageNotFoundError, "there is no such object in bucket {bucket!r}")
+_FULL: Final = Reason(StorageQuotaError, "make room in bucket {bucket!r}, or raise its quota")
+
+CODES: Final[Mapping[str, Reason]] = {
+    "InvalidAccessKeyId": Reason(
+        StoragePermissionError,
+        "check secret_id (TENCENTCLOUD_SECRET_ID); if the key is temporary, token belongs to it",
+    ),
+    "SignatureDoesNotMatch": Reason(
+        StoragePermissionError, "check secret_key (TENCENTCLOUD_SECRET_KEY): it does not fit the secret_id"
+    ),
+    "ExpiredToken": _OLD_TOKEN,
+    "InvalidToken": _OLD_TOKEN,
+    "AccessDenied": Reason(
+        StoragePermissionError,
+        "allow the key PutObject, GetObject, HeadObject, DeleteObject and the multipart calls in bucket {bucket!r}"
+        " (CAM), or leave out acl",
+    ),
+    EXPIRED: _CLOCK,
+    "RequestTimeTooSkewed": _CLOCK,
+    "AttachmentFull": Reason(StorageQuotaError, "the account's ACLs are used up (1000): leave out acl"),
+    "NoSuchBucket": Reason(
+        StorageNotFoundError,
+        "there is no bucket {bucket!r} in region {region}: check bucket (with the APPID) and region, the console shows"
+        " both",
+    ),
+    "NoSuchKey": _GONE,
+    "NoSuchResource": _GONE,  # the SDK's own word for the 404 of a HEAD
+    "NoSuchUpload": Reason(StorageNotFoundError, "somebody aborted the upload, a lifecycle rule perhaps"),
+    "InvalidBucketName": Reason(StorageMisconfiguredError, "check bucket, {bucket!r}: no bucket can have that name"),
+    "PathStyleDomainForbidden": Reason(
+        StorageMisconfiguredError, "endpoint_url {endpoint} is no address of COS; leave it out, region says enough"
+    ),
+    "PermanentRedirect": _ELSEWHERE,
+    "TemporaryRedirect": _ELSEWHERE,
+    _REDIRECT: _ELSEWHERE,
+    "QuotaExceeded": _FULL,
+    "StorageFull": _FULL,
+    "EntityTooLarge": Reason(StorageQuotaError, "COS takes no object of this size"),
+    "EntityTooSmall": Reason(StorageMisconfiguredError, "COS takes no part below 1 MiB; raise part_size_mib"),
+    "UserNetworkTooSlow": _SLOW,
+    "RequestTimeout": _SLOW,
+    "SlowDown": _BUSY,
+    "InternalError": _BUSY,
+    "ServiceUnavailable": _BUSY,
+    "ServiceUnAvailable": _BUSY,
+    "BadDigest": Reason(StorageUnavailableError, "the bytes were damaged on the way"),
+    "IncompleteBody": Reason(StorageUnavailableError, "the connection broke"),
+}
+"""What the codes of COS mean; of the rest the HTTP status tells."""
+
+CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
+    *HTTP_REASONS,
+    (CosClientError, Reason(StorageMisconfiguredError, "check bucket, region and endpoint_url")),
+)
+"""What errors mean that come without an answer."""
+
+
+@contextmanager
+def bare() -> Iterator[None]:
+    """Raise what lies below the SDK's own error: that one keeps only a text, and would hide that a call was stopped."""
+    try:
+        yield
+    except CosClientError as error:
+        wrapping = error
+    else:
+        return
+    raise wrapping.__context__ or wrapping
+
+
+def answer_of(error: Exception) -> Answer | None:
+    """Return what the service said, if it said something."""
+    if isinstance(error, RedirectedError):
+        found = _REGION_IN_HOST.search(error.location)
+        return Answer(code=_REDIRECT, status=error.status, right_region=found["region"] if found else "")
+    if not isinstance(error, CosServiceError):
+        return None
+    said = error.get_digest_msg()
+    said = said if isinstance(said, Mapping) else {}  # a proxy's page, or headers only
+    code, message = str(said.get("code", "")), str(said.get("message", ""))
+    return Answer(
+        code=EXPIRED if code == "AccessDenied" and "expired" in message.lower() else code,
+        status=int(error.get_status_code()),
+        message=message,
+        request_id=str(said.get("requestid") or said.get("x-cos-request-id") or ""),
+    )

@@ -1,0 +1,55 @@
+"""The driver `oss`: Aliyun OSS, through its SDK oss2.
+
+This module is what discovery imports, so it loads neither the SDK nor the settings.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from qqmedia import Driver, DriverContext, DriverSpec, hookimpl
+
+if TYPE_CHECKING:
+    from qqmedia_drivers.oss._settings import OssSettings
+
+__all__ = ("qqmedia_register_drivers",)
+
+
+def _settings_class() -> type[OssSettings]:
+    from qqmedia_drivers.oss._settings import OssSettings  # noqa: PLC0415 - discovery loads no pydantic
+
+    return OssSettings
+
+
+def _load() -> Callable[[OssSettings, DriverContext], AbstractAsyncContextManager[Driver]]:
+    _mute_sdk()
+    from qqmedia_drivers.oss._driver import open_oss  # noqa: PLC0415 - discovery loads no SDK
+
+    return open_oss
+
+
+def _mute_sdk() -> None:
+    """Let no warning about the SDK's own code reach anybody: it is frozen, and newer Pythons complain of its ways.
+
+    Else every request would fail where warnings are errors. The filters stay, for requests are sent all the time.
+    """
+    for package in ("oss2", "aliyunsdkcore", "aliyunsdkkms", "crcmod"):
+        # A compiler names the file, a running module names itself.
+        warnings.filterwarnings("ignore", category=SyntaxWarning, module=rf".*[/\\]{package}[/\\]")
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=rf"{package}(\.|$)")
+
+
+@asynccontextmanager
+async def _open(settings: OssSettings, context: DriverContext) -> AsyncIterator[Driver]:
+    open_oss = await context.in_thread(_load)
+    async with open_oss(settings, context) as driver:
+        yield driver
+
+
+@hookimpl
+def qqmedia_register_drivers() -> DriverSpec:
+    """Bring the driver `oss`."""
+    return DriverSpec(name="oss", settings=_settings_class, open=_open, extra="oss", requires=("oss2",))
