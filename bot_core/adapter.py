@@ -13,13 +13,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from bot_core.chain import Chain
     from bot_core.message import Event, Message
 
-__all__ = ("Adapter", "AdapterFactory", "Delivery", "MessageHandle", "Receive")
+__all__ = (
+    "Adapter",
+    "AdapterFactory",
+    "Delivery",
+    "MessageHandle",
+    "Receive",
+    "SupportsEventReply",
+    "SupportsReplyBudget",
+)
 
 Receive: TypeAlias = "Callable[[Message | Event], Awaitable[None]]"
 """Takes one incoming message or event. It returns soon (handlers are tasks of their own), and waits only when the
@@ -37,6 +46,8 @@ class Delivery:
         content_type: By the magic bytes; empty where it is not known.
         url: What the platform was told to fetch, if anything.
         notes: What the transforms did.
+        tries: How many calls it took until the platform had it; 0 from the cache.
+        trace_ids: The platform's ids of those calls, as far as it told them; its support asks for them.
     """
 
     kind: str
@@ -45,6 +56,8 @@ class Delivery:
     content_type: str = ""
     url: str | None = None
     notes: tuple[str, ...] = ()
+    tries: int = 1
+    trace_ids: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -57,6 +70,9 @@ class MessageHandle:
         message_id: Its id on the platform.
         target: Where it went; the adapter knows what it means.
         deliveries: How each medium in it travelled.
+        attempts: How many calls it took until the platform had the message.
+        trace_id: The platform's id of the last of them, which its support asks for; empty where it told none.
+        proactive: Whether it went out unasked, and so counts against another allowance than replies do.
     """
 
     instance: Adapter
@@ -64,6 +80,9 @@ class MessageHandle:
     message_id: str
     target: Any = field(repr=False)
     deliveries: tuple[Delivery, ...] = ()
+    attempts: int = 1
+    trace_id: str = ""
+    proactive: bool = False
 
     @property
     def response(self) -> dict[str, Any]:
@@ -121,8 +140,11 @@ class Adapter(Protocol):
         """Make `listen` return soon, leaving the session resumable. May be called at any time, and again."""
         ...
 
-    async def send_chain(self, chain: Chain) -> list[MessageHandle]:
-        """Send the chain as an answer to ``chain.data``; one handle a message, empty when nothing was to be sent."""
+    async def send_chain(self, chain: Chain, *, timeout: float | None = None) -> list[MessageHandle]:
+        """Send the chain as an answer to ``chain.data``; one handle a message, empty when nothing was to be sent.
+
+        `timeout` is the limit in seconds for each message, repeats included; without it the adapter's own holds.
+        """
         ...
 
     async def send_message(
@@ -133,6 +155,34 @@ class Adapter(Protocol):
 
     async def recall_message(self, message_id: str, target: Any = None) -> None:
         """Recall a message. `target` is what `MessageHandle.target` or a received `Message` gives."""
+        ...
+
+
+@runtime_checkable
+class SupportsEventReply(Protocol):
+    """An adapter whose events can be answered."""
+
+    async def send_event_reply(
+        self, chain: Chain, event: Event, *, timeout: float | None = None
+    ) -> list[MessageHandle]:
+        """Send the chain as an answer to the event.
+
+        Raises:
+            ReplyContextError: The platform takes no answer to this event; nothing was sent.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsReplyBudget(Protocol):
+    """An adapter that knows how long and how often a message can be answered."""
+
+    def reply_deadline(self, data: Message | Event) -> datetime | None:
+        """Return until when it can be answered (UTC), or `None` where it cannot be answered at all."""
+        ...
+
+    def replies_left(self, data: Message | Event) -> int:
+        """Return how many more answers it takes, each message of a chain counted; 0 when the time is over."""
         ...
 
 

@@ -10,7 +10,7 @@ from bot_core.adapter import MessageHandle
 
 if TYPE_CHECKING:
     from bot_core.chain import Chain
-    from bot_core.message import Message
+    from bot_core.message import Event, Message
     from bot_core.waits import ChannelAnswer
 
 __all__ = ("Conversation", "DataFilter", "WaitOptions")
@@ -39,8 +39,14 @@ class WaitOptions:
 class Conversation(Protocol):
     """What a message needs of the bot that received it, to be answered."""
 
-    async def reply(self, data: Message, chain: Chain | str) -> list[MessageHandle]:
+    async def reply(self, data: Message, chain: Chain | str, *, timeout: float | None = None) -> list[MessageHandle]:
         """Send `chain` as an answer to `data`."""
+        ...
+
+    async def reply_event(
+        self, event: Event, chain: Chain | str, *, timeout: float | None = None
+    ) -> list[MessageHandle]:
+        """Send `chain` as an answer to `event`."""
         ...
 
     async def wait(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from bot_core.adapter import MessageHandle
+from bot_core.adapter import MessageHandle, SupportsEventReply
 from bot_core.calls import call, describe
 from bot_core.chain import Chain
-from bot_core.errors import WaitEventCancel, WaitEventOutOfFocus
+from bot_core.errors import ReplyContextError, WaitEventCancel, WaitEventOutOfFocus
 from bot_core.message import Event, Message, Verify
 from bot_core.router import Candidate, Handler, Router, cut_prefix
 from bot_core.waits import ChannelAnswer, UserWait, Waiter, Waits
@@ -117,12 +117,14 @@ class Handling:
 
     async def _event(self, event: Event) -> None:
         logger.debug("%s", event)
+        event.bind(self)
         for hook in self._books.hooks("event_created"):
             result = await call(hook, event, self._bot.instance)
             if result is False:
                 return
             if isinstance(result, Event):
                 event = result
+                event.bind(self)
         for function in self._books.event_handlers(event.event_name):
             try:
                 await call(function, event, self._bot.instance)
@@ -131,10 +133,22 @@ class Handling:
 
     # What a message asks of its bot
 
-    async def reply(self, data: Message, chain: Chain | str) -> list[MessageHandle]:
+    async def reply(self, data: Message, chain: Chain | str, *, timeout: float | None = None) -> list[MessageHandle]:
         """Send an answer to `data`, with the life-cycle hooks around it."""
         answer = self._as_chain(chain, data)
-        return await self._send(answer, data, data.factory_name or self._bot.factory_name)
+        return await self._send(answer, data, data.factory_name or self._bot.factory_name, timeout)
+
+    async def reply_event(
+        self, event: Event, chain: Chain | str, *, timeout: float | None = None
+    ) -> list[MessageHandle]:
+        """Send an answer to `event`, with the life-cycle hooks around it."""
+        instance, name = self._bot.instance, self._bot.factory_name
+        if not isinstance(instance, SupportsEventReply):
+            raise ReplyContextError(f"{event.event_name} cannot be answered through {instance!r}")
+        answer = await self._before_send(self._as_chain(chain, None), name)
+        handles = await instance.send_event_reply(answer, event, timeout=timeout)
+        await self._after_send(answer, name)
+        return handles
 
     async def send_message(self, chain: Chain, user_id: str, channel_id: str, guild_id: str) -> list[MessageHandle]:
         """Send a chain unasked, with the life-cycle hooks around it."""
@@ -158,18 +172,18 @@ class Handling:
         ask = (lambda: data.send(reply)) if reply else None
         return await self.waits.wait_channel(data, ask, options, data_filter)
 
-    def _as_chain(self, reply: Any, data: Message) -> Chain:
+    def _as_chain(self, reply: Any, data: Message | None) -> Chain:
         if isinstance(reply, str):
             return Chain(data, at=False).text(reply)
         if not isinstance(reply, Chain):
             raise TypeError(f"an answer is a Chain or a str, got {type(reply).__name__}: {reply!r:.80}")
         return reply
 
-    async def _send(self, chain: Chain, data: Message, name: str) -> list[MessageHandle]:
+    async def _send(self, chain: Chain, data: Message, name: str, timeout: float | None) -> list[MessageHandle]:
         chain = await self._before_send(chain, name)
         if chain.data is None:
             chain.data = data
-        handles = await self._bot.instance.send_chain(chain)
+        handles = await self._bot.instance.send_chain(chain, timeout=timeout)
         logger.debug("answered in %d messages: %s", len(handles), data)
         await self._after_send(chain, name)
         return handles

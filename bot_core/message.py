@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from bot_core import texts
-from bot_core.adapter import Adapter, MessageHandle
+from bot_core.adapter import Adapter, MessageHandle, SupportsReplyBudget
 from bot_core.conversation import Conversation, DataFilter, WaitOptions
 from bot_core.errors import BotError
 
@@ -59,6 +60,11 @@ class Event:
         event_name: The platform's name for it, such as ``GROUP_ADD_ROBOT``.
         data: The platform's raw ``d``.
         event_id: Its id, where the platform gave one.
+        user_openid: Who caused it, as far as the platform says: who pressed the button, added the bot, ...
+        channel_openid: The group that it happened in; empty in a private chat.
+        button_id: Of the button that was pressed.
+        button_data: What that button carries.
+        time: When it was received, seconds since the epoch.
     """
 
     def __init__(self, instance: Adapter, event_name: str, data: dict[str, Any], event_id: str = "") -> None:
@@ -66,14 +72,56 @@ class Event:
         self.event_name = event_name
         self.data = data
         self.event_id = event_id
+        self.user_openid = ""
+        self.channel_openid = ""
+        self.button_id = ""
+        self.button_data = ""
+        self.time = int(time.time())
+        self._conversation: Conversation | None = None
 
     @property
     def appid(self) -> str:
         """The account that it happened to."""
         return self.instance.appid
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether it happened in a private chat."""
+        return bool(self.user_openid) and not self.channel_openid
+
+    @property
+    def reply_deadline(self) -> datetime | None:
+        """Until when it can be answered, or `None` where it cannot be, or nothing is known about it."""
+        return self.instance.reply_deadline(self) if isinstance(self.instance, SupportsReplyBudget) else None
+
+    @property
+    def replies_left(self) -> int | None:
+        """How many more answers it takes; `None` where nothing is known about it."""
+        return self.instance.replies_left(self) if isinstance(self.instance, SupportsReplyBudget) else None
+
     def __str__(self) -> str:
         return f"Bot:{self.appid} Event:{self.event_name}"
+
+    def bind(self, conversation: Conversation) -> None:
+        """Tie the event to the bot that handles it. The bot does this; a handler has no need of it."""
+        self._conversation = conversation
+
+    async def reply(
+        self, reply: Chain | str, *, timeout: float | None = None
+    ) -> MessageHandle | list[MessageHandle] | None:
+        """Answer this event: a pressed button, a user who added the bot, a group that let it in.
+
+        Returns:
+            As `Message.send`.
+
+        Raises:
+            ReplyContextError: The platform takes no answer to this event, or no more; nothing was sent.
+            MediaError: A medium of it cannot be sent; nothing was sent.
+            OpenAPIError: The platform refused.
+        """
+        if self._conversation is None:
+            raise BotError("this event did not come through a running bot, so it cannot be answered")
+        return _unpacked(await self._conversation.reply_event(self, reply, timeout=timeout))
 
 
 class Message:
@@ -204,20 +252,37 @@ class Message:
         self.bot = bot
         self._conversation = conversation
 
-    async def send(self, reply: Chain | str) -> MessageHandle | list[MessageHandle] | None:
+    @property
+    def reply_deadline(self) -> datetime | None:
+        """Until when this message can be answered, in UTC; `None` where nothing is known about it."""
+        return self.instance.reply_deadline(self) if isinstance(self.instance, SupportsReplyBudget) else None
+
+    @property
+    def replies_left(self) -> int | None:
+        """How many more answers this message takes, every message of a chain counted; `None` where nothing is known."""
+        return self.instance.replies_left(self) if isinstance(self.instance, SupportsReplyBudget) else None
+
+    async def send(
+        self, reply: Chain | str, *, timeout: float | None = None
+    ) -> MessageHandle | list[MessageHandle] | None:
         """Answer this message at once.
 
+        Args:
+            reply: What to say.
+            timeout: Seconds that each message of it may take, repeats and pauses included; by default the adapter's
+                own limit.
+
         Returns:
-            One handle when one message went out, a list when several did, `None` when nothing was to be sent.
+            One handle when one message went out, a list when several did, `None` when nothing was to be sent. A
+            handle tells how often it was tried, and for each medium which way it went.
 
         Raises:
             MediaError: A medium of it cannot be sent; nothing was sent.
+            ReplyContextError: The message takes no more answers; nothing was sent.
             OpenAPIError: The platform refused.
+            PartlySentError: Some of its messages went out, some did not.
         """
-        handles = await self._bound().reply(self, reply)
-        if len(handles) > 1:
-            return handles
-        return handles[0] if handles else None
+        return _unpacked(await self._bound().reply(self, reply, timeout=timeout))
 
     async def recall(self) -> None:
         """Recall this message, where the platform allows it.
@@ -277,3 +342,9 @@ class Message:
         if self._conversation is None:
             raise BotError("this message did not come through a running bot, so it cannot be answered")
         return self._conversation
+
+
+def _unpacked(handles: list[MessageHandle]) -> MessageHandle | list[MessageHandle] | None:
+    if len(handles) > 1:
+        return handles
+    return handles[0] if handles else None

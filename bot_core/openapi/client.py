@@ -70,15 +70,26 @@ class OpenAPIClient:
     def __repr__(self) -> str:
         return f"<OpenAPIClient of {self._tokens.appid} at {self._base}>"
 
-    async def post_message(self, target: Target, body: Mapping[str, Any]) -> SentMessage:
+    async def post_message(
+        self, target: Target, body: Mapping[str, Any], *, timeout: float | None = None
+    ) -> SentMessage:
         """Send a message. One that is audited first has the `id` ``""`` and the audit's data in `raw`.
+
+        Args:
+            target: Where to.
+            body: The message.
+            timeout: Seconds that the call may take, where that is less than the client's own limit.
 
         Raises:
             OpenAPIError: The platform refused, or did not answer; see the subclasses.
         """
-        raw = await self._call("POST", _chat(target, "messages"), _encode(body).encode(), success="id")
+        path = _chat(target, "messages")
+        limit = self._timeout
+        if timeout is not None and timeout < (limit.total or timeout):
+            limit = aiohttp.ClientTimeout(total=timeout)
+        raw, trace_id = await self._traced("POST", path, _encode(body).encode(), success="id", timeout=limit)
         raw = raw if isinstance(raw, dict) else {}
-        return SentMessage(id=str(raw.get("id") or ""), raw=raw)
+        return SentMessage(id=str(raw.get("id") or ""), raw=raw, trace_id=trace_id)
 
     async def post_file(
         self,
@@ -101,7 +112,7 @@ class OpenAPIClient:
         fields.update({name: value for name, value in given.items() if value is not None})
         path = _chat(target, "files")
         body = _with_file_data(fields, file_data)
-        raw = await self._call("POST", path, body, success="file_info", timeout=self._files_timeout)
+        raw, trace_id = await self._traced("POST", path, body, success="file_info", timeout=self._files_timeout)
         file_info = raw.get("file_info") if isinstance(raw, dict) else None
         if not isinstance(file_info, str) or not file_info:
             # The platform is known to answer 200 with an empty body when it is busy; that passes.
@@ -111,6 +122,7 @@ class OpenAPIClient:
             ttl_seconds=as_int(raw.get("ttl"), 0) or None,
             file_uuid=str(raw.get("file_uuid") or ""),
             raw=raw,
+            trace_id=trace_id,
         )
 
     async def delete_message(self, target: Target, message_id: str) -> None:
@@ -185,7 +197,10 @@ class OpenAPIClient:
         """Do `request` with POST."""
         return await self.request("POST", path, json=json, params=params)
 
-    async def _call(
+    async def _call(self, method: str, path: str, body: bytes | None = None, **options: Any) -> Any:
+        return (await self._traced(method, path, body, **options))[0]
+
+    async def _traced(
         self,
         method: str,
         path: str,
@@ -194,7 +209,8 @@ class OpenAPIClient:
         params: Mapping[str, str | int] | None = None,
         success: str = "",
         timeout: aiohttp.ClientTimeout | None = None,
-    ) -> Any:
+    ) -> tuple[Any, str]:
+        """Return the decoded answer, and the trace id that came with it."""
         url = URL(self._base + path, encoded=True)
         if params:
             url = url.update_query(params)
@@ -208,7 +224,7 @@ class OpenAPIClient:
             self._tokens.invalidate(token)
         return await self._once(request, await self._tokens.get())
 
-    async def _once(self, request: _Request, token: str) -> Any:
+    async def _once(self, request: _Request, token: str) -> tuple[Any, str]:
         method, path, url, body, success, timeout = request
         call = f"{method} {path}"
         headers = {"Authorization": f"QQBot {token}", "Content-Type": "application/json; charset=utf-8"}
@@ -222,9 +238,10 @@ class OpenAPIClient:
             raise no_answer(call, path, error, seconds=None) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise no_answer(call, path, error, seconds=timeout.total) from error
-        return read_answer(
+        decoded = read_answer(
             call, path, status=status, headers=answer_headers, body=answer, success=success, secret=token
         )
+        return decoded, answer_headers.get("X-Tps-trace-ID") or ""
 
 
 class _Request(NamedTuple):

@@ -108,20 +108,23 @@ class FileInfo:
         ttl_seconds: For how long; `None` when it does not expire.
         file_uuid: The platform's name for it.
         raw: The whole answer.
+        trace_id: What the platform's support asks for; empty where it told none.
     """
 
     file_info: str
     ttl_seconds: int | None
     file_uuid: str
     raw: dict[str, Any]
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentMessage:
-    """What posting a message answers (PLATFORM 3.4); `raw` is the whole answer."""
+    """What posting a message answers (PLATFORM 3.4); `raw` is the whole answer, `trace_id` what support asks for."""
 
     id: str
     raw: dict[str, Any]
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

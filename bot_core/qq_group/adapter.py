@@ -116,7 +116,7 @@ class QQGroupAdapter:
         if self._cluster is not None:
             self._cluster.stop()
 
-    async def send_chain(self, chain: Chain) -> list[MessageHandle]:
+    async def send_chain(self, chain: Chain, *, timeout: float | None = None) -> list[MessageHandle]:
         """Send the chain as an answer to ``chain.data``; one handle a message, empty when nothing was to be sent.
 
         Raises:

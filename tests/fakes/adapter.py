@@ -58,7 +58,7 @@ class FakeAdapter:
     def stop(self) -> None:
         self._stopped.set()
 
-    async def send_chain(self, chain: Chain) -> list[MessageHandle]:
+    async def send_chain(self, chain: Chain, *, timeout: float | None = None) -> list[MessageHandle]:
         if self.on_send is not None:
             await self.on_send(chain)
         self.sent.append(chain)
