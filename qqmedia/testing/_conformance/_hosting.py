@@ -40,8 +40,7 @@ class Hosting(ConformanceBase):
             host.prepare(MediaKind.IMAGE, make_content(4000)) as upload,
         ):
             hosted = await host.publish(upload)
-            answer = await self.assert_served(hosted.url, hosted.upload)
-        assert answer.content_type == hosted.upload.content_type
+            await self.assert_served(hosted.url, hosted.upload)
 
     @pytest.mark.asyncio
     async def test_a_large_file_goes_through_a_host(self, driver: Driver, tmp_path: Path) -> None:

@@ -133,17 +133,12 @@ class Storing(ConformanceBase):
 
     @pytest.mark.asyncio
     async def test_fifty_at_once_do_not_mix(self, driver: Driver) -> None:
-        """Each URL answers with its own bytes and its own type."""
-        kinds = [MediaKind.IMAGE, MediaKind.VOICE, MediaKind.VIDEO]
-        uploads = [
-            make_upload(make_content(1000 + 997 * number, kind=kinds[number % 3]), kind=kinds[number % 3])
-            for number in range(_AT_ONCE)
-        ]
+        """Each URL answers with its own bytes."""
+        uploads = [make_upload(make_content(1000 + 997 * number)) for number in range(_AT_ONCE)]
         async with asyncio.TaskGroup() as tasks:
             puts = [tasks.create_task(_put(driver, upload), name=f"put {upload.key}") for upload in uploads]
         for put, upload in zip(puts, uploads, strict=True):
-            answer = await self.assert_served(put.result(), upload)
-            assert answer.content_type == upload.content_type
+            await self.assert_served(put.result(), upload)
 
     @pytest.mark.asyncio
     @pytest.mark.parametrize("ttl", [timedelta(minutes=1), timedelta(hours=1), timedelta(days=7)], ids=str)
