@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json as json_module
+import time
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from yarl import URL
 from bot_core.errors import OpenAPIError
 from bot_core.openapi.answers import no_answer, read_answer
 from bot_core.openapi.codes import CodeKind, kind_of
+from bot_core.openapi.pace import Pacer
 from bot_core.openapi.token import AccessTokenSource
 from bot_core.openapi.values import (
     DEFAULT_API_BASE,
@@ -33,6 +35,12 @@ _TIMEOUT_SECONDS: Final = 15.0
 # ``/files`` answers when the platform has downloaded and converted the medium.
 _FILES_TIMEOUT_SECONDS: Final = 120.0
 
+# What a call is left with that waited for its turn to the last moment.
+_LEAST_SECONDS: Final = 0.1
+
+# How long a call waits for its turn where its caller gives no limit.
+_PATIENCE_SECONDS: Final = 60.0
+
 # aiohttp writes raw bytes in one go and warns above 1 MiB; a file object it writes in pieces.
 _LARGE_BODY_BYTES: Final = 256 * 1024
 
@@ -51,6 +59,7 @@ class OpenAPIClient:
         api_base: Address without path.
         tokens: Where the access token comes from.
         timeout: Seconds that a call may take, ``/files`` aside.
+        pacer: Holds calls back when the platform says that they come too fast; by default nobody does.
     """
 
     def __init__(
@@ -60,8 +69,10 @@ class OpenAPIClient:
         api_base: str = DEFAULT_API_BASE,
         tokens: AccessTokenSource,
         timeout: float = _TIMEOUT_SECONDS,
+        pacer: Pacer | None = None,
     ) -> None:
         self._http = http
+        self._pacer = pacer if pacer is not None else Pacer(None)
         self._base = api_base.rstrip("/")
         self._tokens = tokens
         self._timeout = aiohttp.ClientTimeout(total=timeout)
@@ -78,16 +89,16 @@ class OpenAPIClient:
         Args:
             target: Where to.
             body: The message.
-            timeout: Seconds that the call may take, where that is less than the client's own limit.
+            timeout: Seconds that all of it may take, with the time that it is held back; the call itself never takes
+                more than the client's own limit.
 
         Raises:
             OpenAPIError: The platform refused, or did not answer; see the subclasses.
         """
-        path = _chat(target, "messages")
-        limit = self._timeout
-        if timeout is not None and timeout < (limit.total or timeout):
-            limit = aiohttp.ClientTimeout(total=timeout)
-        raw, trace_id = await self._traced("POST", path, _encode(body).encode(), success="id", timeout=limit)
+        unasked = not (body.get("msg_id") or body.get("event_id"))
+        raw, trace_id = await self._traced(
+            "POST", _chat(target, "messages"), _encode(body).encode(), success="id", within=timeout, unasked=unasked
+        )
         raw = raw if isinstance(raw, dict) else {}
         return SentMessage(id=str(raw.get("id") or ""), raw=raw, trace_id=trace_id)
 
@@ -209,12 +220,34 @@ class OpenAPIClient:
         params: Mapping[str, str | int] | None = None,
         success: str = "",
         timeout: aiohttp.ClientTimeout | None = None,
+        within: float | None = None,
+        unasked: bool = False,
     ) -> tuple[Any, str]:
         """Return the decoded answer, and the trace id that came with it."""
+        timeout = timeout or self._timeout
+        if self._pacer.holds:
+            within = await self._wait_turn(method, path, within, unasked=unasked)
+        if within is not None and timeout.total is not None and within < timeout.total:
+            timeout = aiohttp.ClientTimeout(total=max(within, _LEAST_SECONDS))
         url = URL(self._base + path, encoded=True)
         if params:
             url = url.update_query(params)
-        request = _Request(method, path, url, body, success, timeout or self._timeout)
+        request = _Request(method, path, url, body, success, timeout)
+        try:
+            return await self._authorised(request)
+        except OpenAPIError as error:
+            self._pacer.note(method, path, error, unasked=unasked)
+            raise
+
+    async def _wait_turn(self, method: str, path: str, within: float | None, *, unasked: bool) -> float | None:
+        """Wait until this call may be made; return what is left of `within`."""
+        began = time.monotonic()
+        patience = within if within is not None else _PATIENCE_SECONDS
+        await self._pacer.turn(method, path, unasked=unasked, patience=patience)
+        return None if within is None else within - (time.monotonic() - began)
+
+    async def _authorised(self, request: _Request) -> tuple[Any, str]:
+        """Make the call; with a new token once more if the platform does not accept the one it came with."""
         token = await self._tokens.get()
         try:
             return await self._once(request, token)

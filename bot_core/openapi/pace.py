@@ -28,20 +28,24 @@ Pace: TypeAlias = Literal["adaptive", "documented"] | None
 _QUIET_SECONDS: Final = 60.0
 # Many calls that were under way together are refused together: that is one sign, not many.
 _ONE_SIGN_SECONDS: Final = 1.0
+# What the platform itself would have answered.
+_TOO_MANY: Final = 429
 _NARROWEST: Final = 1 / 16
 # An unasked message goes after so many replies that overtook it.
 _OVERTAKERS: Final = 4
 # Buckets of chats that are forgotten first when there are more; with pace="documented" every chat has one.
 _MOST_BUCKETS: Final = 4096
-# Codes that are about one chat; all others are about the route.
-_CHAT_CODES: Final = frozenset({20028, 1100308, 40034100})
+# Codes that are about one chat, and those that are about unasked messages to it; all others are about the route.
+_CHAT_CODES: Final = frozenset({20028, 1100308})
+_UNASKED_CODES: Final = frozenset({40034100})
 
 _IN_CHAT: Final = re.compile(r"/v2/(groups|users)/([^/]+)/([a-z_]+)")
 
 logger = logging.getLogger("bot_core.openapi")
 
 
-class Rate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rate:
     """So many calls a second, and so many at once after a pause."""
 
     per_second: float
@@ -53,9 +57,11 @@ class Rates:
     """What the platform documents (PLATFORM 3.5 and 8), of what concerns one bot.
 
     Attributes:
-        routes: By the last word of the path; of each there is one for groups and one for users.
-        other: Of any other call.
-        chat: Unasked messages to one chat.
+        messages: To groups, and as many to users; replies are counted too.
+        files: Uploads by one call, and parts of streams.
+        slow: Steps of a chunked upload, recalls.
+        other: Any other call.
+        chat: Messages to one chat, unasked or where the platform says that the chat has too many.
         unasked: Unasked messages to all chats of a kind together, for a bot that is not certified.
     """
 
@@ -110,14 +116,15 @@ class Pacer:
         """
         try:
             async with asyncio.timeout(patience):
-                for name, rate in self._lanes(method, path, unasked=unasked):
-                    bucket = self._bucket(name, rate)
+                for lane in self._lanes(method, path, unasked=unasked):
+                    bucket = self._bucket(lane)
                     if bucket is not None:
                         await bucket.turn(unasked=unasked)
         except TimeoutError:
             raise RateLimitedError(
                 f"{method} {path} was not sent: the platform limits how often, and its turn did not come within"
                 f" {patience:g} s; send less, or give send() a longer timeout",
+                status=_TOO_MANY,
                 path=path,
             ) from None
 
@@ -125,56 +132,70 @@ class Pacer:
         """Hear that a call was refused; if it came too fast, hold the next ones back."""
         if self._pace is None or kind_of(error) is not CodeKind.RATE:
             return
-        lanes = list(self._lanes(method, path, unasked=unasked))
-        of_chat = not _CHAT_CODES.isdisjoint(error.codes)
-        for name, rate in lanes[:-1] if of_chat and len(lanes) > 1 else lanes[-1:]:
-            bucket = self._buckets.get(name)
-            if bucket is None:
-                bucket = self._buckets[name] = _Bucket(rate, self._clock, self._sleep, tokens=0)
-                bucket.signs = 1
-                logger.warning(
-                    "the platform says %s is too fast (%s): it is held back to %.3g a second until a minute passes"
-                    " without this",
-                    name, ", ".join(map(str, sorted(error.codes))) or f"HTTP {error.status}", rate.per_second,
-                )  # fmt: skip
-            else:
-                bucket.narrow()
+        lane = self._lane_of(error, list(self._lanes(method, path, unasked=unasked)))
+        bucket = self._buckets.get(lane.name)
+        if bucket is not None:
+            bucket.narrow()
+            return
+        self._make_room()
+        self._buckets[lane.name] = _Bucket(lane.rate, self._clock, self._sleep, tokens=0)
+        logger.warning(
+            "the platform says %s came too fast (%s): held back to %.3g a second until a minute passes without this",
+            lane.name,
+            ", ".join(map(str, sorted(error.codes))) or f"HTTP {error.status}",
+            lane.rate.per_second,
+        )
 
-    def _lanes(self, method: str, path: str, *, unasked: bool) -> Iterator[tuple[str, Rate]]:
+    @staticmethod
+    def _lane_of(error: OpenAPIError, lanes: list[_Lane]) -> _Lane:
+        codes = error.codes
+        about = "unasked" if codes & _UNASKED_CODES else "chat" if codes & _CHAT_CODES else "route"
+        return next((lane for lane in lanes if lane.about == about), lanes[-1])
+
+    def _lanes(self, method: str, path: str, *, unasked: bool) -> Iterator[_Lane]:
         """Name the buckets of a call, the narrowest first: who waits for it takes nothing from the wider ones."""
         rates = self._rates
         found = _IN_CHAT.match(path)
         if found is None:
-            yield f"{method} {path}", rates.other
+            yield _Lane("route", f"{method} {path}", rates.other)
             return
         scene, openid, what = found.groups()
-        if what == "messages" and method == "POST":
-            if unasked or self._pace != "documented":
-                yield f"messages to {scene}/{openid}", rates.chat
-            if unasked:
-                yield f"unasked messages to {scene}", rates.unasked
-            yield f"POST messages to {scene}", rates.messages
+        if what != "messages" or method != "POST":
+            rate = rates.files if what in {"files", "stream_messages"} else rates.slow
+            yield _Lane("route", f"{method} {what} of {scene}", rate)
             return
-        rate = rates.files if what in {"files", "stream_messages"} else rates.slow
-        yield f"{method} {what} of {scene}", rate
+        if unasked:
+            yield _Lane("unasked", f"unasked messages to {scene}/{openid}", rates.chat)
+        if self._pace != "documented":  # no rate of replies to one chat is documented
+            yield _Lane("chat", f"messages to {scene}/{openid}", rates.chat)
+        elif unasked:
+            yield _Lane("all", f"unasked messages to {scene}", rates.unasked)
+        yield _Lane("route", f"POST messages to {scene}", rates.messages)
 
-    def _bucket(self, name: str, rate: Rate) -> _Bucket | None:
-        bucket = self._buckets.get(name)
+    def _bucket(self, lane: _Lane) -> _Bucket | None:
+        bucket = self._buckets.get(lane.name)
         if bucket is None:
             if self._pace != "documented":
                 return None
             self._make_room()
-            bucket = self._buckets[name] = _Bucket(rate, self._clock, self._sleep, tokens=rate.burst)
+            bucket = self._buckets[lane.name] = _Bucket(lane.rate, self._clock, self._sleep, tokens=lane.rate.burst)
         elif bucket.ease() and self._pace != "documented":
-            del self._buckets[name]
-            logger.info("%s is no longer held back", name)
+            del self._buckets[lane.name]
+            logger.info("%s: no longer held back", lane.name)
             return None
         return bucket
 
     def _make_room(self) -> None:
         if len(self._buckets) >= _MOST_BUCKETS:
-            for name in [name for name, bucket in self._buckets.items() if bucket.full]:
-                del self._buckets[name]
+            self._buckets = {name: bucket for name, bucket in self._buckets.items() if not bucket.idle}
+
+
+class _Lane(NamedTuple):
+    """One of the limits that hold for a call: what it is about, its name for people, its rate."""
+
+    about: str
+    name: str
+    rate: Rate
 
 
 class _Ticket:
@@ -201,11 +222,10 @@ class _Bucket:
         self._unasked: deque[_Ticket] = deque()
         self._overtaken = 0
         self._leader: _Ticket | None = None
-        self.signs = 0
 
     @property
-    def full(self) -> bool:
-        """Whether nobody would have to wait."""
+    def idle(self) -> bool:
+        """Whether it holds nobody back now, nor would soon."""
         self._fill()
         return not self._waiting and self._tokens >= self._rate.burst
 
