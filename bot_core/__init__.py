@@ -28,6 +28,7 @@ from bot_core.message import Event, File, Message, Verify
 # imported a module of that package before would find the package under this name.
 from bot_core.qq_group import QQGroupChainBuilder, QQGroupChainBuilderOptions, qq_group
 from bot_core.router import Equal, GroupConfig
+from bot_core.webhook import WebhookOptions
 from qqmedia import ChainBuilder
 
 __all__ = (
@@ -46,5 +47,6 @@ __all__ = (
     "Verify",
     "WaitEventCancel",
     "WaitEventOutOfFocus",
+    "WebhookOptions",
     "qq_group",
 )

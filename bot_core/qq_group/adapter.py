@@ -14,15 +14,16 @@ from bot_core.message import Event, Message
 from bot_core.openapi.values import Scene, Target
 from bot_core.qq_group.connection import Connection, open_connection
 from bot_core.qq_group.events import MESSAGE_EVENTS, incoming, reference_of
+from bot_core.qq_group.receivers import new_receiver
 from bot_core.qq_group.reply import ReplyContext
 from bot_core.qq_group.seen import SeenEvents
 
 if TYPE_CHECKING:
     from bot_core.chain import Chain
     from bot_core.gateway.actions import Dispatch
-    from bot_core.gateway.cluster import Cluster
     from bot_core.openapi.client import OpenAPIClient
     from bot_core.qq_group.settings import AdapterSettings
+    from bot_core.webhook import Receiver
 
 __all__ = ("QQGroupAdapter",)
 
@@ -51,7 +52,7 @@ class QQGroupAdapter:
         self._settings = settings
         self._connection: Connection | None = None
         self._opening: asyncio.Event | None = None
-        self._cluster: Cluster | None = None
+        self._receiver: Receiver | None = None
         self._stopped = False
         self._seen = SeenEvents()
 
@@ -104,17 +105,17 @@ class QQGroupAdapter:
             if message is not None:
                 await receive(message)
 
-        self._cluster = connection.new_cluster(self._settings)
+        self._receiver = new_receiver(self.appid, self._settings, connection)
         try:
-            await self._cluster.run(deliver, on_ready=self._on_ready)
+            await self._receiver.run(deliver, on_ready=self._on_ready)
         finally:
-            self._cluster = None
+            self._receiver = None
 
     def stop(self) -> None:
         """Make `listen` return soon. May be called at any time, and again."""
         self._stopped = True
-        if self._cluster is not None:
-            self._cluster.stop()
+        if self._receiver is not None:
+            self._receiver.stop()
 
     async def send_chain(self, chain: Chain, *, timeout: float | None = None) -> list[MessageHandle]:
         """Send the chain as an answer to ``chain.data``; one handle a message, empty when nothing was to be sent.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from bot_core.qq_group.adapter import QQGroupAdapter
 from bot_core.qq_group.builders import Builder
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
 from bot_core.qq_group.settings import AdapterSettings
+from bot_core.webhook import WebhookOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,8 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
     max_handlers: int = 256,
     inline_limit: int = _INLINE_LIMIT_BYTES,
     shutdown_grace: float = 10.0,
+    receive: Literal["ws", "webhook", "both"] = "ws",
+    webhook: WebhookOptions | None = None,
 ) -> Callable[[str, str], QQGroupAdapter]:
     """Return the adapter for QQ groups and private chats, to be given to `AmiyaBot`.
 
@@ -53,6 +56,9 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
         max_handlers: How many handlers run at once.
         inline_limit: Up to how many bytes a medium goes up as `file_data` where it has no URL.
         shutdown_grace: Seconds that running handlers get when the bot ends.
+        receive: How events come: over the WebSocket (`ws`), by signed POST (`webhook`), or by both while moving from
+            one to the other; what comes by both is handled once.
+        webhook: Where to listen for `webhook` and `both`.
 
     Raises:
         ConfigurationError: An argument makes no sense. Whether drivers and addresses are right shows at the start.
@@ -71,6 +77,8 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
         max_handlers=max_handlers,
         inline_limit=inline_limit,
         shutdown_grace=shutdown_grace,
+        receive=receive,
+        webhook=webhook,
     )
 
     def adapter(appid: str, token: str = "") -> QQGroupAdapter:  # noqa: ARG001 - the retired fixed token is not sent

@@ -6,12 +6,13 @@ import ipaddress
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from bot_core.openapi.values import DEFAULT_API_BASE, DEFAULT_TOKEN_URL, Intents
 from bot_core.qq_group.builders import Builder
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
+from bot_core.webhook import WebhookOptions
 from qqmedia import ConfigurationError
 
 __all__ = ("AdapterSettings", "Platform")
@@ -36,6 +37,8 @@ class AdapterSettings:
     max_handlers: int = 256
     inline_limit: int = 0
     shutdown_grace: float = 10.0
+    receive: Literal["ws", "webhook", "both"] = "ws"
+    webhook: WebhookOptions | None = None
 
     def __post_init__(self) -> None:
         if not self.client_secret:
@@ -51,6 +54,21 @@ class AdapterSettings:
                 raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)!r}")
         if self.shutdown_grace < 0:
             raise ConfigurationError(f"shutdown_grace must be 0 or more seconds, got {self.shutdown_grace!r}")
+
+        self._check_receive()
+
+    def _check_receive(self) -> None:
+        if self.receive not in ("ws", "webhook", "both"):
+            raise ConfigurationError(f"receive must be 'ws', 'webhook' or 'both', got {self.receive!r}")
+        if self.webhook is not None and not isinstance(self.webhook, WebhookOptions):
+            raise ConfigurationError(f"webhook must be WebhookOptions(...), got {type(self.webhook).__name__}")
+        if self.webhook is not None and self.receive == "ws":
+            raise ConfigurationError("webhook=... is given, but receive is 'ws'; set receive='webhook' or 'both'")
+        if self.receive != "ws" and self.shards not in (1, "auto"):
+            raise ConfigurationError(
+                f"receive={self.receive!r} gets the events of all shards in one place, and shards={self.shards} does "
+                "not go with that; leave shards away"
+            )
 
     @property
     def wanted_intents(self) -> int:

@@ -1,0 +1,213 @@
+"""One bot's part of the webhook: takes what the listener lets in, and hands it out in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol, TypeAlias
+
+from bot_core.errors import AuthenticationError, OpenAPIError
+from bot_core.gateway.actions import Dispatch
+from bot_core.gateway.shard import DeliverCallback, OnReady
+from bot_core.webhook._door import Door
+from bot_core.webhook.lending import lent_server
+from bot_core.webhook.options import WebhookOptions
+from bot_core.webhook.signature import BotKey
+
+__all__ = ("BothReceivers", "LogIn", "Receiver", "WebhookReceiver")
+
+# Events that were acknowledged and wait while the bot has too much to do; with more the platform is asked to send
+# them again, which it does three times.
+_MOST_WAITING: Final = 1024
+_FIRST_PAUSE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+
+logger = logging.getLogger("bot_core.webhook")
+
+LogIn: TypeAlias = Callable[[], Awaitable[Dispatch]]
+"""Proves appid and secret, and returns what READY would have told."""
+
+
+class Receiver(Protocol):
+    """Where the events of one account come from: the gateway, the webhook, or both."""
+
+    async def run(self, deliver: DeliverCallback, on_ready: OnReady | None = None) -> None:
+        """Hand every event to `deliver` until `stop`; faults that pass are survived.
+
+        Raises:
+            AuthenticationError: The platform does not accept appid and secret.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Make `run` return soon; may be called at any time, and again."""
+        ...
+
+
+class WebhookReceiver:
+    """Receives the events of one account by webhook.
+
+    Args:
+        appid: The account.
+        client_secret: Its secret, which makes the key.
+        options: Where to listen.
+        log_in: Proves appid and secret once the address answers; a refusal ends `run`. `None`: somebody else does.
+        clock: Wall clock in seconds.
+        most_waiting: How many events may wait for the bot.
+
+    Attributes:
+        listening: Is set while the address answers.
+        port: The port that it listens on, while it does.
+    """
+
+    def __init__(
+        self,
+        appid: str,
+        client_secret: str,
+        options: WebhookOptions,
+        *,
+        log_in: LogIn | None = None,
+        clock: Callable[[], float] = time.time,
+        most_waiting: int = _MOST_WAITING,
+    ) -> None:
+        self.appid = appid
+        self.listening = asyncio.Event()
+        self.port = options.port
+        self._client_secret = client_secret
+        self._options = options
+        self._log_in = log_in
+        self._clock = clock
+        self._most_waiting = most_waiting
+        self._waiting: deque[Dispatch] = deque()
+        self._wake = asyncio.Event()
+        self._stopped = False
+        self._complained = False
+
+    async def run(self, deliver: DeliverCallback, on_ready: OnReady | None = None) -> None:
+        """Listen, and hand every event to `deliver`, in order, until `stop`. The port is free again afterwards.
+
+        Args:
+            deliver: While it waits, events are kept; beyond a limit the platform is asked to send them again later.
+            on_ready: Is told what READY would have told, once appid and secret are proven.
+
+        Raises:
+            AuthenticationError: The platform does not accept appid and secret.
+            ConfigurationError: The address cannot be used, or `cryptography` is not installed.
+        """
+        if self._stopped:
+            return
+        options = self._options
+        key = BotKey.of(self._client_secret)
+        door = Door(key=key, max_age_seconds=options.max_age_seconds, take=self._take, clock=self._clock)
+        async with lent_server(options) as server:
+            with server.door(options.path, self.appid, door):
+                self.port = server.port
+                self.listening.set()
+                self._say_where()
+                try:
+                    await self._serve(deliver, on_ready)
+                finally:
+                    self.listening.clear()
+
+    def stop(self) -> None:
+        """Make `run` return soon; what was acknowledged is handed out before. May be called again."""
+        self._stopped = True
+        self._wake.set()
+
+    async def _serve(self, deliver: DeliverCallback, on_ready: OnReady | None) -> None:
+        with _first_error():
+            async with asyncio.TaskGroup() as tasks:
+                logging_in = tasks.create_task(self._prove(on_ready), name=f"webhook login {self.appid}")
+                await self._hand_out(deliver)
+                logging_in.cancel()
+
+    def _take(self, dispatch: Dispatch) -> bool:
+        """Take one event, if there is room."""
+        if self._stopped:
+            return False
+        if len(self._waiting) >= self._most_waiting:
+            if not self._complained:
+                self._complained = True
+                logger.warning(
+                    "bot %s cannot keep up: %d events wait, the platform is asked to send further ones again",
+                    self.appid,
+                    len(self._waiting),
+                )
+            return False
+        self._waiting.append(dispatch)
+        self._wake.set()
+        return True
+
+    async def _hand_out(self, deliver: DeliverCallback) -> None:
+        while True:
+            while self._waiting:
+                await deliver(self._waiting.popleft())
+            self._complained = False
+            if self._stopped:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _prove(self, on_ready: OnReady | None) -> None:
+        """Prove appid and secret; while the platform is away, try again for ever."""
+        pause = _FIRST_PAUSE_SECONDS
+        while self._log_in is not None:
+            try:
+                ready = await self._log_in()
+            except AuthenticationError:
+                raise
+            except OpenAPIError as error:
+                logger.warning("bot %s cannot log in: %s; next try in %g s", self.appid, error, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            else:
+                if on_ready is not None:
+                    await on_ready(ready)
+                return
+
+    def _say_where(self) -> None:
+        options = self._options
+        scheme = "https" if options.certfile is not None else "http"
+        note = "" if options.certfile is not None else "; a proxy before it has to do TLS"
+        logger.info(
+            "bot %s receives by webhook on %s://%s:%d%s%s",
+            self.appid, scheme, options.host, self.port, options.path, note,
+        )  # fmt: skip
+
+
+class BothReceivers:
+    """Receives by two ways at once, while moving from one to the other. What comes by both is for `deliver` to drop."""
+
+    def __init__(self, first: Receiver, second: Receiver) -> None:
+        self._both = (first, second)
+
+    async def run(self, deliver: DeliverCallback, on_ready: OnReady | None = None) -> None:
+        """Run both until `stop`; the first that fails ends the other, and its error comes out as it is.
+
+        Raises:
+            AuthenticationError: The platform does not accept appid and secret.
+            GatewayError: The platform ended the connection for a reason that does not pass.
+            ConfigurationError: The webhook's address cannot be used.
+        """
+        with _first_error():
+            async with asyncio.TaskGroup() as tasks:
+                for one in self._both:
+                    tasks.create_task(one.run(deliver, on_ready), name=f"receiver {type(one).__name__}")
+
+    def stop(self) -> None:
+        """Make `run` return soon; may be called at any time, and again."""
+        for one in self._both:
+            one.stop()
+
+
+@contextmanager
+def _first_error() -> Iterator[None]:
+    """Let the error that ended a task group come out as it is: callers know what it means."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
