@@ -12,10 +12,12 @@ import binascii
 import hashlib
 import itertools
 import ssl
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
@@ -24,6 +26,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
+import aiohttp
 import crcmod
 from aiohttp import web
 from multidict import CIMultiDictProxy
@@ -171,23 +174,34 @@ class BucketService(ABC):
         self._numbers = itertools.count(1)
         self._faults: list[_Fault] = []
         self._closing = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
-    @asynccontextmanager
-    async def open(cls, folder: Path, *, tls: ssl.SSLContext | None = None, **settings: Any) -> AsyncIterator[Self]:
-        """Serve until the block ends."""
+    @contextmanager
+    def running(cls, folder: Path, *, tls: ssl.SSLContext | None = None, **settings: Any) -> Iterator[Self]:
+        """Serve until the block ends, in a thread and an event loop of its own: no test shares a loop with it."""
+        folder.mkdir(parents=True, exist_ok=True)
         service = cls(folder, **settings)
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        runner = web.ServerRunner(web.Server(service._handle, access_log=None), shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+        ready: Future[str] = Future()
+        thread = threading.Thread(target=lambda: asyncio.run(service._serve(tls, ready)), name=cls.__name__)
+        thread.start()
         try:
-            await site.start()
-            port = runner.addresses[0][1]
-            service.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+            service.url = ready.result(timeout=10)
             yield service
         finally:
-            service._closing.set()
+            if service._loop is not None:
+                service._loop.call_soon_threadsafe(service._closing.set)
+            thread.join()
+
+    async def _serve(self, tls: ssl.SSLContext | None, ready: Future[str]) -> None:
+        self._loop = asyncio.get_running_loop()
+        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+            ready.set_result(f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}")
+            await self._closing.wait()
+        finally:
             await runner.cleanup()
 
     @property
@@ -230,6 +244,8 @@ class BucketService(ABC):
         try:
             await self._fault(call, request)
             answer = await self._answer(call, request)
+        except (ConnectionError, aiohttp.ClientPayloadError):
+            return web.Response(status=400)  # whoever sent it is gone, and what came of it is not kept
         except Refusal as refusal:
             elements = self.error_elements(refusal, call, request_id)
             inner = "".join(f"  <{name}>{escape(value)}</{name}>\n" for name, value in elements.items())

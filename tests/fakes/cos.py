@@ -43,8 +43,8 @@ def _listed(pairs: Mapping[str, str]) -> str:
 class FakeCos(BucketService):
     """One bucket of COS.
 
-    The bucket is named by the host, ``<bucket>.cos.<region>.myqcloud.com``; the server's own address, and those in
-    `domains`, count as domains that are bound to the bucket. There is no path style.
+    The bucket is named by the host, ``<bucket>.cos.<region>.myqcloud.com``. Addresses of loopback (a proxy may stand
+    before the server), and those in `domains`, count as domains that are bound to the bucket. There is no path style.
     """
 
     prefix: ClassVar[str] = "x-cos-"
@@ -58,7 +58,7 @@ class FakeCos(BucketService):
     def locate(self, call: Call) -> tuple[str, str]:
         name = unquote(call.path).removeprefix("/")
         host = call.host.lower()
-        if host == self.netloc or host in self.domains:
+        if host.startswith("127.0.0.1:") or host in self.domains:
             return self.bucket, name
         found = _HOST.fullmatch(host)
         if found is None:
