@@ -13,6 +13,7 @@ It is written against what is known of the platform, not against this project's 
 from __future__ import annotations
 
 from bot_core.sandbox._faults import FAULT_KINDS, Fault, FaultMode, Faults
+from bot_core.sandbox._option_groups import ChunkOptions
 from bot_core.sandbox._options import SandboxAccount, SandboxOptions
 from bot_core.sandbox._sandbox import DEFAULT_GROUP, DEFAULT_USER, Sandbox
 from bot_core.sandbox._values import (
@@ -24,6 +25,7 @@ from bot_core.sandbox._values import (
     Recalled,
     Refused,
     Said,
+    UploadCall,
 )
 
 __all__ = (
@@ -33,6 +35,7 @@ __all__ = (
     "Acknowledged",
     "Arrived",
     "ArrivedMedia",
+    "ChunkOptions",
     "Connection",
     "Fault",
     "FaultMode",
@@ -44,4 +47,5 @@ __all__ = (
     "Sandbox",
     "SandboxAccount",
     "SandboxOptions",
+    "UploadCall",
 )

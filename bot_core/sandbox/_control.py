@@ -11,7 +11,7 @@ from aiohttp import web
 from bot_core.errors import SandboxError
 from bot_core.sandbox._answers import RefusedCallError, encode, parse_object
 from bot_core.sandbox._faults import Fault, FaultMode
-from bot_core.sandbox._formats import sniff
+from bot_core.sandbox._storage import media_response
 from bot_core.sandbox._values import Arrived, Refused, Said
 
 if TYPE_CHECKING:
@@ -122,9 +122,7 @@ class Control:
         stored = self._sandbox.media(name)
         if stored is None:
             raise RefusedCallError(404, 0, "no such medium, or not kept any more")
-        content = await stored.read()
-        headers = {"Content-Type": sniff(stored.head), "X-Content-Type-Options": "nosniff"}
-        return web.Response(body=content, headers=headers)
+        return await media_response(stored)
 
     async def _connections(self, request: web.BaseRequest) -> object:
         body = await _body(request)

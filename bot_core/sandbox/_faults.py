@@ -17,6 +17,10 @@ FAULT_KINDS: Final = (
     "identify",
     "resume",
     "files",
+    "upload_prepare",
+    "upload_part",  # the PUT to the presigned address
+    "upload_part_finish",
+    "raw_url",  # a bot reads back what it uploaded
     "messages",
     "recall",
     "interactions",

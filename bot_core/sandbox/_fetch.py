@@ -14,7 +14,6 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from bot_core.sandbox._answers import RefusedCallError
-from bot_core.sandbox._formats import HARD_BYTES
 from bot_core.sandbox._media import MediaStore, StoredMedia
 from bot_core.sandbox._options import SandboxOptions
 
@@ -80,10 +79,12 @@ class Fetcher:
     async def _take(self, response: aiohttp.ClientResponse) -> StoredMedia:
         if response.status != _OK:
             raise _failed(f"HTTP status {response.status}")
-        async with self._store.intake(HARD_BYTES) as taken:
+        async with self._store.intake(self._options.hard_bytes) as taken:
             async for piece in response.content.iter_any():
                 if not await taken.add(piece):
-                    raise RefusedCallError(400, TOO_LARGE, "the file is over the hard limit of 200 MB")
+                    raise RefusedCallError(
+                        400, TOO_LARGE, f"the file is over the hard limit of {self._options.hard_bytes}"
+                    )
             if taken.size == 0:
                 raise _failed("the file is empty")
             return await taken.finish()

@@ -9,10 +9,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bot_core.openapi.values import FileType, Scene, Target, as_int
+from bot_core.openapi.values import FileType, Scene, Target
 from bot_core.sandbox._answers import BODY_ERROR, RefusedCallError, parse_object
+from bot_core.sandbox._chunks import ChunkDesk, Declared, file_type_of
+from bot_core.sandbox._digests import Digests
 from bot_core.sandbox._fetch import TOO_LARGE, Fetcher
-from bot_core.sandbox._formats import HARD_BYTES, SOFT_BYTES, is_accepted, sniff
+from bot_core.sandbox._formats import is_accepted, sniff
 from bot_core.sandbox._ids import Names
 from bot_core.sandbox._media import SMALL_BYTES, MediaStore, StoredMedia
 from bot_core.sandbox._options import SandboxOptions
@@ -21,7 +23,6 @@ from bot_core.sandbox._values import ArrivedMedia
 __all__ = ("FileDesk",)
 
 _FORMAT_REFUSED: Final = 850019
-_NOT_SUPPORTED: Final = 10000
 _FILE_INFO_INVALID: Final = 304080
 
 _SOURCES: Final = ("url", "file_data", "upload_id")
@@ -35,15 +36,46 @@ class _Uploaded:
     expires_at: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Sameness:
+    """What makes a prepared file the same as one that is there."""
+
+    appid: str
+    scene: Scene
+    file_type: FileType
+    size: int
+    digests: Digests
+
+
 class FileDesk:
-    """All uploaded files of all bots."""
+    """All uploaded files of all bots.
+
+    Attributes:
+        chunks: Where files come together that are uploaded in parts.
+    """
 
     def __init__(self, options: SandboxOptions, names: Names, store: MediaStore, fetcher: Fetcher) -> None:
+        self.chunks = ChunkDesk(options, names, store)
         self._options = options
         self._names = names
         self._store = store
         self._fetcher = fetcher
         self._uploaded: OrderedDict[str, _Uploaded] = OrderedDict()
+        self._same: OrderedDict[_Sameness, dict[str, Any]] = OrderedDict()
+
+    async def prepare(self, appid: str, target: Target, raw: bytes) -> dict[str, Any]:
+        """Answer ``upload_prepare``.
+
+        Raises:
+            RefusedCallError: With the platform's code.
+        """
+        declared = self.chunks.declare(appid, target, raw)
+        if self._options.chunks.reuse_file_info:
+            answer = self._same.get(_sameness(declared))
+            uploaded = self._uploaded.get(answer["file_info"]) if answer is not None else None
+            if uploaded is not None and not self._has_expired(uploaded):
+                return {"upload_id": self._names.upload(), "reuse_file_info": True, "parts": [], **(answer or {})}
+        return await self.chunks.prepare(declared)
 
     async def post(self, appid: str, target: Target, raw: bytes) -> tuple[dict[str, Any], ArrivedMedia, bool]:
         """Take one file in; return the answer, the medium, and whether it is to be sent at once.
@@ -52,8 +84,10 @@ class FileDesk:
             RefusedCallError: With the platform's code.
         """
         body = await asyncio.to_thread(parse_object, raw) if len(raw) > SMALL_BYTES else parse_object(raw)
-        file_type = _file_type(body)
         way = _source(body)
+        if way == "upload_id":
+            return await self._merge(appid, target, body)
+        file_type = file_type_of(body)
         stored = await self._take(way, body)
         media = self._accept(file_type, way, body, stored)
         return self._answer(appid, target, media), media, body.get("srv_send_msg") is True
@@ -69,7 +103,7 @@ class FileDesk:
             raise RefusedCallError(400, _FILE_INFO_INVALID, "file_info is not known")
         if uploaded.scene is not scene:
             raise RefusedCallError(400, _FILE_INFO_INVALID, f"file_info is good in {uploaded.scene}, not in {scene}")
-        if uploaded.expires_at is not None and self._options.clock() >= uploaded.expires_at:
+        if self._has_expired(uploaded):
             raise RefusedCallError(400, _FILE_INFO_INVALID, "file_info has expired")
         return uploaded.media
 
@@ -77,17 +111,40 @@ class FileDesk:
         """Let every `file_info` expire now."""
         self._uploaded.clear()
 
+    def _has_expired(self, uploaded: _Uploaded) -> bool:
+        return uploaded.expires_at is not None and self._options.clock() >= uploaded.expires_at
+
+    async def _merge(
+        self, appid: str, target: Target, body: dict[str, Any]
+    ) -> tuple[dict[str, Any], ArrivedMedia, bool]:
+        upload = await self.chunks.merge(appid, target, body["upload_id"])
+        declared = upload.declared
+        if "file_type" in body and file_type_of(body) is not declared.file_type:
+            text = f"file_type {body['file_type']} is not what was prepared ({declared.file_type.value})"
+            raise RefusedCallError(400, BODY_ERROR, text)
+        if upload.merged is None:
+            raise AssertionError("a merge that returns has a medium")
+        media = self._accept(declared.file_type, "upload_id", {"file_name": declared.file_name, **body}, upload.merged)
+        answer = self._answer(appid, target, media)
+        if self._options.chunks.raw_url and declared.file_type is not FileType.FILE:
+            answer["raw_url"] = f"{self.chunks.storage_url}/raw/{upload.merged.name}"
+        self._same[_sameness(declared)] = answer
+        if len(self._same) > self._options.remembered_messages:
+            self._same.popitem(last=False)
+        return dict(answer), media, body.get("srv_send_msg") is True
+
     async def _take(self, way: str, body: dict[str, Any]) -> StoredMedia:
         source = body[way]
         if not isinstance(source, str):
             raise RefusedCallError(400, BODY_ERROR, f"{way} must be a string")
         if way == "url":
             return await self._fetcher.fetch(source)
-        if way == "file_data":
-            large = len(source) > SMALL_BYTES
-            content = await asyncio.to_thread(_decode, source) if large else _decode(source)
-            return await self._store.keep(content)
-        raise RefusedCallError(400, _NOT_SUPPORTED, "operation not supported: this sandbox has no chunked upload")
+        large = len(source) > SMALL_BYTES
+        content = await asyncio.to_thread(_decode, source) if large else _decode(source)
+        if len(content) > self._options.hard_bytes:
+            text = f"the file is over the hard limit of {self._options.hard_bytes}"
+            raise RefusedCallError(400, TOO_LARGE, text)
+        return await self._store.keep(content)
 
     def _accept(self, file_type: FileType, way: str, body: dict[str, Any], stored: StoredMedia) -> ArrivedMedia:
         content_type = sniff(stored.head)
@@ -104,7 +161,7 @@ class FileDesk:
             content_type=content_type,
             sha256=stored.sha256,
             file_name=str(body.get("file_name") or ""),
-            as_card=stored.size > SOFT_BYTES[file_type],
+            as_card=stored.size > self._options.soft_bytes.get(file_type, self._options.hard_bytes),
             raw_request=body,
             stored=stored,
         )
@@ -119,11 +176,8 @@ class FileDesk:
         return {"file_uuid": f"{self._names.trace()}", "file_info": file_info, "ttl": ttl}
 
 
-def _file_type(body: dict[str, Any]) -> FileType:
-    try:
-        return FileType(as_int(body.get("file_type"), 0))
-    except ValueError:
-        raise RefusedCallError(400, BODY_ERROR, "file_type must be 1, 2, 3 or 4") from None
+def _sameness(declared: Declared) -> _Sameness:
+    return _Sameness(declared.appid, declared.target.scene, declared.file_type, declared.size, declared.digests)
 
 
 def _source(body: dict[str, Any]) -> str:
@@ -139,6 +193,4 @@ def _decode(data: str) -> bytes:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise RefusedCallError(400, BODY_ERROR, "file_data is not plain base64 (no `data:` prefix)") from None
-    if len(content) > HARD_BYTES:
-        raise RefusedCallError(400, TOO_LARGE, "the file is over the hard limit of 200 MB")
     return content

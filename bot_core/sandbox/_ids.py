@@ -6,6 +6,7 @@ import base64
 import hashlib
 import itertools
 import secrets
+import time
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -43,6 +44,10 @@ class Names:
     def file_info(self) -> str:
         """Return a new opaque `file_info`."""
         return base64.b64encode(f"{self._run}{next(self._counter):012x}{secrets.token_hex(24)}".encode()).decode()
+
+    def upload(self) -> str:
+        """Return a new id of a chunked upload."""
+        return f"upload_{time.time_ns()}_{next(self._counter):06d}"
 
     def session(self) -> str:
         """Return a new session id."""

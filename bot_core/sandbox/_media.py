@@ -46,6 +46,11 @@ class StoredMedia:
         """Its name in addresses."""
         return f"{self.number}-{self.sha256[:16]}"
 
+    @property
+    def path(self) -> Path | None:
+        """Where it is on disk, if it is there."""
+        return self._path
+
     async def read(self) -> bytes:
         """Return the bytes.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from bot_core.openapi.values import Intents
+from bot_core.openapi.values import FileType, Intents
+from bot_core.sandbox._formats import HARD_BYTES, SOFT_BYTES
+from bot_core.sandbox._option_groups import ChunkOptions
 from qqmedia import ConfigurationError
 
 __all__ = ("KNOWN_INTENTS", "SandboxAccount", "SandboxOptions")
@@ -48,8 +50,11 @@ class SandboxOptions:
         fetch_ports: Ports that the platform would fetch from; empty: any.
         refuse_private: Refuse loopback and private addresses in URLs, as the real platform must.
         inline_body_bytes: Request bodies above this get the front proxy's HTML 413 (seen: 5, 10 and 15 MB).
+        soft_bytes: By type of file: above it people see a file card.
+        hard_bytes: Above it a file is refused with 850031.
         file_ttl_seconds: `ttl` of a `file_info`; 0: it does not expire.
         lenient_voice: Take mp3, wav and ogg as voice too, as the platform's overview page says; else Tencent silk only.
+        chunks: Chunked upload.
         full_receive: The groups' admins let the bot read everything: a mention comes as `GROUP_MESSAGE_CREATE`.
         refuse_links: Refuse ``http(s)`` links in the text of group messages (40054010).
         group_window_seconds: For how long a group message can be answered.
@@ -82,8 +87,11 @@ class SandboxOptions:
     fetch_ports: tuple[int, ...] = ()
     refuse_private: bool = False
     inline_body_bytes: int = 10 * MIB
+    soft_bytes: Mapping[FileType, int] = field(default_factory=lambda: dict(SOFT_BYTES), repr=False)
+    hard_bytes: int = HARD_BYTES
     file_ttl_seconds: int = 3600
     lenient_voice: bool = False
+    chunks: ChunkOptions = field(default_factory=ChunkOptions)
 
     full_receive: bool = False
     refuse_links: bool = True
@@ -115,7 +123,8 @@ class SandboxOptions:
             ConfigurationError: It names the option.
         """
         for name in ("token_lifetime_seconds", "fetch_timeout_seconds", "inline_body_bytes", "heartbeat_interval_ms",
-                     "heartbeat_silence_seconds", "media_total_bytes", "kept", "remembered_messages"):  # fmt: skip
+                     "heartbeat_silence_seconds", "media_total_bytes", "hard_bytes", "kept",
+                     "remembered_messages"):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name} must be more than 0, got {getattr(self, name)!r}")
         appids = [account.appid for account in self.accounts]

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from bot_core.sandbox._signal import Signal
-from bot_core.sandbox._values import Acknowledged, Arrived, Connection, Happening, Recalled, Refused, Said
+from bot_core.sandbox._values import Acknowledged, Arrived, Connection, Happening, Recalled, Refused, Said, UploadCall
 
 __all__ = ("Record",)
 
@@ -22,6 +22,7 @@ class Record:
         self.refused: deque[Refused] = deque(maxlen=kept)
         self.recalled: deque[Recalled] = deque(maxlen=kept)
         self.acknowledged: deque[Acknowledged] = deque(maxlen=kept)
+        self.upload_calls: deque[UploadCall] = deque(maxlen=kept)
         self.calls: Counter[str] = Counter()
         self._numbers = itertools.count(1)
         self._last_number = 0

@@ -12,6 +12,7 @@ from typing import Any, Final
 from bot_core.errors import SandboxError
 from bot_core.openapi.values import Scene, Target
 from bot_core.sandbox._answers import encode
+from bot_core.sandbox._calls import Calls
 from bot_core.sandbox._control import Control
 from bot_core.sandbox._events import C2C, GROUP_ALL, GROUP_AT, Speech, intent_of, message_event, target_of
 from bot_core.sandbox._faults import Faults
@@ -25,10 +26,12 @@ from bot_core.sandbox._media import MediaStore, StoredMedia
 from bot_core.sandbox._messages import MessageDesk
 from bot_core.sandbox._options import SandboxAccount, SandboxOptions
 from bot_core.sandbox._record import Record
-from bot_core.sandbox._server import GATEWAY_PATH, TOKEN_PATH, PlatformServer
+from bot_core.sandbox._routes import GATEWAY_PATH, STORAGE_PATH, TOKEN_PATH
+from bot_core.sandbox._server import PlatformServer
 from bot_core.sandbox._session import Session
+from bot_core.sandbox._storage import Storage
 from bot_core.sandbox._tokens import TokenDesk
-from bot_core.sandbox._values import Acknowledged, Arrived, Happening, Recalled, Refused, Said
+from bot_core.sandbox._values import Acknowledged, Arrived, Happening, Recalled, Refused, Said, UploadCall
 
 __all__ = ("DEFAULT_GROUP", "DEFAULT_USER", "Sandbox")
 
@@ -59,16 +62,22 @@ class Sandbox:
         self._gateway = Gateway(options, self._names, self._tokens, self.faults, self._record)
         self._files = FileDesk(options, self._names, store, fetcher)
         self._messages = MessageDesk(options, self._names, self._directory, self._files, self._record)
-        self._server = PlatformServer(
+        self._calls = Calls(
             options,
-            self._names,
             self._directory,
-            self._record,
-            self.faults,
             tokens=self._tokens,
             gateway=self._gateway,
             files=self._files,
             messages=self._messages,
+            storage=Storage(options, store, self._files.chunks),
+        )
+        self._server = PlatformServer(
+            options,
+            self._names,
+            self._record,
+            self.faults,
+            tokens=self._tokens,
+            calls=self._calls,
             control=Control(self).handle,
         )
 
@@ -203,6 +212,11 @@ class Sandbox:
         return self._record.refused
 
     @property
+    def upload_calls(self) -> Sequence[UploadCall]:
+        """Every request of uploads, those to presigned addresses included, with its headers; oldest first."""
+        return self._record.upload_calls
+
+    @property
     def recalled(self) -> Sequence[Recalled]:
         """Messages that bots took back, oldest first."""
         return self._record.recalled
@@ -326,7 +340,8 @@ class Sandbox:
     def _name_addresses(self, base: str) -> None:
         self.api_base = base
         self.token_url = base + TOKEN_PATH
-        self._server.gateway_url = f"ws{base.removeprefix('http')}{GATEWAY_PATH}"
+        self._files.chunks.storage_url = base + STORAGE_PATH
+        self._calls.gateway_url = f"ws{base.removeprefix('http')}{GATEWAY_PATH}"
 
     def _event_name(self, *, private: bool, at: bool) -> str:
         if private:

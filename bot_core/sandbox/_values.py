@@ -9,7 +9,17 @@ from typing import Any, TypeAlias
 from bot_core.openapi.values import FileType, Target
 from bot_core.sandbox._media import StoredMedia
 
-__all__ = ("Acknowledged", "Arrived", "ArrivedMedia", "Connection", "Happening", "Recalled", "Refused", "Said")
+__all__ = (
+    "Acknowledged",
+    "Arrived",
+    "ArrivedMedia",
+    "Connection",
+    "Happening",
+    "Recalled",
+    "Refused",
+    "Said",
+    "UploadCall",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +146,29 @@ class Refused:
     code: int
     message: str
     appid: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadCall:
+    """One request that has to do with media, as it came: to the API, or to a presigned address.
+
+    Attributes:
+        kind: Which call: `files`, `upload_prepare`, `upload_part`, `upload_part_finish` and so on.
+        method: Of HTTP.
+        url: Path and query.
+        headers: As they came, in their order; a token among them is a real one.
+        size: `Content-Length`, or -1.
+        status: HTTP status of the answer; 0 if the connection was cut.
+        at: Wall clock, in seconds, when it was answered.
+    """
+
+    kind: str
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    size: int
+    status: int
     at: float
 
 

@@ -173,7 +173,7 @@ async def test_a_lenient_platform_takes_mp3_as_voice(play: Any) -> None:
         ({"file_type": 1, "url": "http://a/", "file_data": "eA=="}, 12002),
         ({"file_type": 1, "file_data": "data:image/png;base64,eA=="}, 12002),
         ({"file_type": 1, "file_data": 5}, 12002),
-        ({"file_type": 1, "upload_id": "x"}, 10000),
+        ({"file_type": 1, "upload_id": "x"}, 12002),
     ],
 )
 async def test_exactly_one_source(play: Any, body: Any, code: int) -> None:
