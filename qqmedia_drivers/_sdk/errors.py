@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +77,15 @@ STATUSES: Final[Mapping[int, Reason]] = {
 """What an HTTP status means where the code says nothing; other 5xx are `StorageUnavailableError`."""
 
 
+_NOT_TRUSTED: Final = Reason(
+    StorageMisconfiguredError,
+    "the certificate of {endpoint} is not trusted: if it is your own, name its authority's file (PEM) in verify",
+)
+_NO_TLS: Final = Reason(StorageMisconfiguredError, "does {endpoint} speak https? check endpoint_url")
+_NO_TLS_REASONS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
+_BROKEN: Final = Reason(StorageUnavailableError, "the connection to {endpoint} broke")
+
+
 class ErrorTable:
     """Translates one SDK's exceptions for one open driver.
 
@@ -82,6 +93,7 @@ class ErrorTable:
         answer: Gives what the service said, for exceptions that carry an answer; `None` for the others.
         codes: What the service's codes mean.
         classes: What exceptions without an answer mean; the first that fits counts, so the narrow ones come first.
+            Faults of TLS are known here already.
         facts: For the texts: ``bucket``, ``region``, ``endpoint``, ...
         secrets: Values that no text may hold.
     """
@@ -115,6 +127,7 @@ class ErrorTable:
         except (QQMediaError, StoppedError):
             raise
         except Exception as error:  # whatever an SDK and the libraries below it raise
+            _let_go(error)
             raise self.translate(error, opening) from error
 
     def translate(self, error: Exception, opening: str = "") -> StorageError:
@@ -134,6 +147,10 @@ class ErrorTable:
         return text
 
     def _by_class(self, error: Exception) -> Reason:
+        if (tls := _tls_error(error)) is not None:  # SDKs give one class for a bad certificate and for a broken line
+            if isinstance(tls, ssl.SSLCertVerificationError):
+                return _NOT_TRUSTED
+            return _NO_TLS if tls.reason in _NO_TLS_REASONS else _BROKEN
         for kind, reason in self._classes:
             if isinstance(error, kind):
                 return reason
@@ -145,6 +162,20 @@ class ErrorTable:
         if answer.status >= 500:  # noqa: PLR2004 - server errors
             return Reason(StorageUnavailableError, "the service has trouble of its own")
         return Reason(StorageError, "")
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Empty the frames below an SDK's error: some SDKs keep the error in one, and with it sockets, until gc runs."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
+def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
+    """Return the error of TLS below the SDK's, if that is what it comes from."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _said(answer: Answer) -> str:

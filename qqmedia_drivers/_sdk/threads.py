@@ -93,6 +93,9 @@ class SdkThreads:
                 await asyncio.wait([waiter], timeout=_CANCEL_SECONDS)
             waiter.add_done_callback(_ignore)
             raise
+        finally:
+            # An error's traceback holds this frame: with these in it, it would keep itself, and sockets, alive.
+            del future, waiter
 
     def share(self, work: Callable[[], object], stop: Stop, *, helpers: int) -> None:
         """Do `work` in this thread, which is one of the pool's, and meanwhile in free ones too.
@@ -116,7 +119,10 @@ class SdkThreads:
         guarded()
         wait([other for other in others if not other.cancel()])
         if failures:
-            raise failures[0]
+            try:
+                raise failures[0]
+            finally:
+                failures.clear()  # else its traceback would keep it alive
 
     def _forget(self, future: Future[Any]) -> None:
         self._running.pop(future, None)

@@ -39,4 +39,4 @@ async def _open(settings: S3Settings, context: DriverContext) -> AsyncIterator[D
 @hookimpl
 def qqmedia_register_drivers() -> DriverSpec:
     """Bring the driver `s3`."""
-    return DriverSpec(name="s3", settings=_settings_class, open=_open, extra="s3", requires=("boto3",))
+    return DriverSpec(name="s3", settings=_settings_class, open=_open, extra="s3", requires=("botocore",))

@@ -1,11 +1,15 @@
-"""Makes the S3 client: everything that must be told to boto3 is told here."""
+"""Makes the S3 client: everything that must be told to the SDK is told here.
+
+It is botocore's, the lower half of boto3: of the upper half nothing is needed.
+"""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Final
 
-import boto3.session
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
@@ -22,7 +26,7 @@ class Connected:
     """A client, which any thread may use, and what it came out as.
 
     Attributes:
-        client: Of boto3, for S3.
+        client: Of the SDK, for S3.
         endpoint_url: The address that it speaks to.
         region: The region that it signs for.
     """
@@ -39,22 +43,30 @@ def connect(settings: S3Settings) -> Connected:
         ConfigurationError: The profile does not exist, or boto3 refuses a setting.
     """
     try:
-        session = boto3.session.Session(profile_name=settings.profile, **_credentials(settings))
-        region = settings.resolved_region(session.region_name)
+        session = botocore.session.Session(profile=settings.profile)
+        session.register_component("data_loader", _descriptions())
+        region = settings.resolved_region(session.get_config_variable("region"))
         endpoint_url = settings.resolved_endpoint(region)
-        client = session.client(
+        client = session.create_client(
             "s3",
             region_name=region,
             endpoint_url=endpoint_url,
             verify=None if settings.verify is True else (settings.verify and str(settings.verify)),
             config=_config(settings, endpoint_url),
+            **_credentials(settings),
         )
     except (BotoCoreError, ValueError) as error:
         raise ConfigurationError(
-            f"boto3 takes these settings of s3 not: {error}; check profile (AWS_PROFILE), region and endpoint_url"
+            f"boto3 does not take these settings of s3: {error}; check profile (AWS_PROFILE), region and endpoint_url"
         ) from error
     client.meta.events.register("before-call.s3", _no_redirect)
     return Connected(client, client.meta.endpoint_url, region)
+
+
+@functools.cache
+def _descriptions() -> Any:
+    """Return the SDK's loader of service descriptions; it keeps them, and parsing takes longer than all the rest."""
+    return botocore.session.Session().get_component("data_loader")
 
 
 def _credentials(settings: S3Settings) -> dict[str, str]:

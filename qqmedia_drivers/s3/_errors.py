@@ -107,13 +107,6 @@ _PROFILE: Final = Reason(StorageMisconfiguredError, "check profile (AWS_PROFILE)
 _SETTINGS: Final = Reason(StorageMisconfiguredError, "check bucket, region and endpoint_url")
 
 CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
-    (
-        sdk.SSLError,
-        Reason(
-            StorageMisconfiguredError,
-            "check that {endpoint} speaks https; name the authority's file in verify if its certificate is your own",
-        ),
-    ),
     (sdk.ConnectTimeoutError, _SLOW),
     (sdk.ReadTimeoutError, _SLOW),
     (sdk.ProxyConnectionError, Reason(StorageUnavailableError, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY")),

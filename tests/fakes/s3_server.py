@@ -116,7 +116,7 @@ def wait_until(ready: Callable[[], object], process: subprocess.Popen[bytes], lo
     while time.monotonic() < deadline and process.poll() is None:
         try:
             ready()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is not ready yet
             last = error
             time.sleep(0.05)
         else:

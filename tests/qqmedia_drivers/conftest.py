@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import pytest
@@ -17,7 +17,11 @@ import pytest_asyncio
 
 from qqmedia import Driver, MediaKind, Upload
 from qqmedia_drivers.local import qqmedia_register_drivers
+from tests.fakes.juicefs import juicefs
+from tests.fakes.s3_server import S3Server
+from tests.fakes.seaweedfs import SeaweedFS, seaweedfs
 
+ServerT = TypeVar("ServerT")
 OpenLocal = Callable[..., AbstractAsyncContextManager[Driver]]
 
 
@@ -102,3 +106,31 @@ def open_local(context: Context) -> OpenLocal:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """One for all tests: it takes two seconds to start."""
+    with ExitStack() as stack:
+        yield _started(stack, seaweedfs, tmp_path_factory.mktemp("seaweedfs"))
+
+
+@pytest.fixture(scope="session")
+def juice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with ExitStack() as stack:
+        yield _started(stack, juicefs, tmp_path_factory.mktemp("juicefs"))
+
+
+@pytest.fixture(params=["SeaweedFS", "JuiceFS"])
+def s3_server(request: pytest.FixtureRequest) -> S3Server:
+    server: S3Server = request.getfixturevalue("seaweed" if request.param == "SeaweedFS" else "juice")
+    return server
+
+
+def _started(stack: ExitStack, start: Callable[[Path], AbstractContextManager[ServerT]], folder: Path) -> ServerT:
+    for attempt in range(3):  # another program may take a port between our choice and the server's start
+        try:
+            return stack.enter_context(start(folder / f"{attempt}"))
+        except RuntimeError as error:
+            failure = error
+    raise failure
