@@ -6,6 +6,7 @@ come as numbers and as strings, and how many parts may travel at once stands in 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -54,6 +55,7 @@ class UploadPlan:
         retry_delay: Seconds between these.
         file_info: The platform has the file already; nothing is to be uploaded.
         ttl_seconds: How long that `file_info` is good; `None` when it does not expire.
+        trace_id: What the platform's support asks for; empty where it told none.
     """
 
     upload_id: str
@@ -63,9 +65,10 @@ class UploadPlan:
     retry_delay: float = _DELAY_SECONDS
     file_info: str = ""
     ttl_seconds: int | None = None
+    trace_id: str = ""
 
 
-def read_plan(raw: Any, *, size: int, path: str) -> UploadPlan:
+def read_plan(raw: Any, *, size: int, path: str, trace_id: str = "") -> UploadPlan:
     """Read the answer for a file of `size` bytes.
 
     Raises:
@@ -77,16 +80,18 @@ def read_plan(raw: Any, *, size: int, path: str) -> UploadPlan:
     file_info = fields.get("file_info")
     if isinstance(file_info, str) and file_info:
         ttl = as_int(fields.get("ttl"), 0) or None
-        return UploadPlan(upload_id=str(fields.get("upload_id") or ""), parts=(), file_info=file_info, ttl_seconds=ttl)
+        known = str(fields.get("upload_id") or "")
+        return UploadPlan(upload_id=known, parts=(), file_info=file_info, ttl_seconds=ttl, trace_id=trace_id)
     upload_id = fields.get("upload_id")
     if not isinstance(upload_id, str) or not upload_id:
         raise _unclear(path, "it has no upload_id")
     return UploadPlan(
         upload_id=upload_id,
         parts=_cut(fields.get("parts"), size=size, block_size=as_int(fields.get("block_size"), 0), path=path),
-        concurrency=_between(1, as_int(config.get("concurrency"), _CONCURRENCY), _MOST_AT_ONCE),
-        retry_seconds=_between(0, as_int(config.get("retry_timeout"), _RETRY_SECONDS), _LONGEST_RETRY_SECONDS),
-        retry_delay=_between(0, as_int(config.get("retry_delay"), _DELAY_SECONDS), _LONGEST_DELAY_SECONDS),
+        concurrency=max(1, min(as_int(config.get("concurrency"), _CONCURRENCY), _MOST_AT_ONCE)),
+        retry_seconds=_seconds(config.get("retry_timeout"), _RETRY_SECONDS, _LONGEST_RETRY_SECONDS),
+        retry_delay=_seconds(config.get("retry_delay"), _DELAY_SECONDS, _LONGEST_DELAY_SECONDS),
+        trace_id=trace_id,
     )
 
 
@@ -118,8 +123,10 @@ def _numbered(given: Any, path: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
         yield index, part
 
 
-def _between(least: int, value: int, most: int) -> int:
-    return max(least, min(value, most))
+def _seconds(value: Any, default: float, most: float) -> float:
+    if isinstance(value, float) and math.isfinite(value):
+        return max(0.0, min(value, most))
+    return max(0.0, min(float(as_int(value, int(default))), most))
 
 
 def _unclear(path: str, why: str) -> OpenAPIError:

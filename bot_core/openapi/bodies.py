@@ -1,0 +1,60 @@
+"""Request bodies that are too large to be held in memory: JSON with a medium in base64, made while it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+__all__ = ("Base64Source", "StreamedBody", "streamed_json")
+
+# A multiple of 3, so that the pieces of base64 can stand one behind the other; 1 MiB of it.
+_PIECE_BYTES: Final = 768 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Base64Source:
+    """What is to be sent as base64.
+
+    Attributes:
+        open: Returns a new file object at the beginning; called, and read from, in a thread.
+        size: How many bytes it holds.
+    """
+
+    open: Callable[[], BinaryIO]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedBody:
+    """A body that can be sent any number of times.
+
+    Attributes:
+        size: Its bytes, for ``Content-Length``.
+        pieces: Gives it from the beginning.
+    """
+
+    size: int
+    pieces: Callable[[], AsyncIterator[bytes]]
+
+
+def streamed_json(start: bytes, source: Base64Source, end: bytes) -> StreamedBody:
+    """Return a body of `start`, the source in base64, and `end`."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield start
+        file = await asyncio.to_thread(source.open)
+        try:
+            while piece := await asyncio.to_thread(_encoded, file):
+                yield piece
+        finally:
+            await asyncio.to_thread(file.close)
+        yield end
+
+    return StreamedBody(len(start) + -(-source.size // 3) * 4 + len(end), pieces)
+
+
+def _encoded(file: BinaryIO) -> bytes:
+    return base64.b64encode(file.read(_PIECE_BYTES))
