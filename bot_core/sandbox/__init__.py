@@ -27,6 +27,7 @@ from bot_core.sandbox._values import (
     Said,
     UploadCall,
 )
+from bot_core.sandbox._webhook import Webhook, WebhookTry
 
 __all__ = (
     "DEFAULT_GROUP",
@@ -48,4 +49,6 @@ __all__ = (
     "SandboxAccount",
     "SandboxOptions",
     "UploadCall",
+    "Webhook",
+    "WebhookTry",
 )

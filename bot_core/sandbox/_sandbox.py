@@ -32,6 +32,7 @@ from bot_core.sandbox._session import Session
 from bot_core.sandbox._storage import Storage
 from bot_core.sandbox._tokens import TokenDesk
 from bot_core.sandbox._values import Acknowledged, Arrived, Happening, Recalled, Refused, Said, UploadCall
+from bot_core.sandbox._webhook import Webhook, Webhooks
 
 __all__ = ("DEFAULT_GROUP", "DEFAULT_USER", "Sandbox")
 
@@ -60,6 +61,7 @@ class Sandbox:
         self._record = Record(options.kept)
         self._tokens = TokenDesk(options)
         self._gateway = Gateway(options, self._names, self._tokens, self.faults, self._record)
+        self._webhooks = Webhooks(options.clock)
         self._files = FileDesk(options, self._names, store, fetcher)
         self._messages = MessageDesk(options, self._names, self._directory, self._files, self._record)
         self._calls = Calls(
@@ -103,6 +105,7 @@ class Sandbox:
                 try:
                     yield sandbox
                 finally:
+                    await sandbox._webhooks.close()
                     await sandbox._gateway.close()
 
     @property
@@ -335,6 +338,42 @@ class Sandbox:
         """Let every `file_info` expire now."""
         self._files.forget_all()
 
+    async def use_webhook(
+        self,
+        url: str,
+        secret: str,
+        *,
+        appid: str | None = None,
+        both: bool = False,
+        retries: int = 3,
+        timeout: float = 5.0,
+        pause: float = 1.0,
+        ca_file: str | None = None,
+    ) -> Webhook:
+        """Validate a bot's address as the console does, and send its events there from now on.
+
+        Args:
+            url: The address.
+            secret: The bot's secret.
+            appid: Which bot; else the account of this sandbox.
+            both: Send every event by the gateway as well; the bot must be connected there.
+            retries: How often an event is sent again after another answer than 200, ``"d":1``, or none in time.
+            timeout: Seconds that an answer may take.
+            pause: Seconds before it is sent again.
+            ca_file: Certificates to trust besides, as PEM; the real platform takes public ones only.
+
+        Raises:
+            SandboxError: The address does not answer, or proves another secret; or no bot is connected for `both`.
+        """
+        appid = appid or self.account.appid
+        wait = self.options.connect_timeout_seconds
+        session = await self._gateway.session_for(appid, 0, wait) if both else None
+        webhook = await self._webhooks.use(
+            appid, url, secret, retries=retries, timeout_seconds=timeout, pause_seconds=pause, ca_file=ca_file
+        )
+        webhook.gateway = session
+        return webhook
+
     # --- inside
 
     def _name_addresses(self, base: str) -> None:
@@ -348,7 +387,10 @@ class Sandbox:
             return C2C
         return GROUP_AT if at and not self.options.full_receive else GROUP_ALL
 
-    async def _session(self, appid: str | None, shard: int) -> Session:
+    async def _session(self, appid: str | None, shard: int) -> Session | Webhook:
+        webhook = self._webhooks.get(appid)
+        if webhook is not None:
+            return webhook
         return await self._gateway.session_for(appid, shard, self.options.connect_timeout_seconds)
 
     def _speech(
@@ -383,7 +425,7 @@ class Sandbox:
 
     def _dispatch(
         self,
-        session: Session,
+        session: Session | Webhook,
         name: str,
         data: dict[str, Any],
         *,
@@ -417,7 +459,7 @@ class Sandbox:
         return said
 
     def _only_appid(self) -> str:
-        appids = {session.appid for session in self._gateway.states()} or {self.account.appid}
+        appids = {session.appid for session in self._gateway.states()} | self._webhooks.appids or {self.account.appid}
         if len(appids) > 1:
             raise SandboxError(f"several bots are connected ({', '.join(sorted(appids))}): name one by its appid")
         return appids.pop()

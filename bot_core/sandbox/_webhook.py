@@ -1,0 +1,292 @@
+"""The platform's side of a webhook: validates an address, then sends events there, again where the answer is no.
+
+PLATFORM 5, written without a look at how `bot_core` receives: signing is a few lines here too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+
+from bot_core.errors import SandboxError
+from bot_core.openapi.values import Opcode
+from bot_core.sandbox._answers import encode
+from bot_core.sandbox._options import KNOWN_INTENTS
+from bot_core.sandbox._session import Session
+from qqmedia import ConfigurationError
+
+__all__ = ("Webhook", "WebhookTry", "Webhooks")
+
+_OK: Final = 200
+# What is kept of an answer, and of requests that were made.
+_SHOWN_BYTES: Final = 2000
+_KEPT: Final = 10_000
+# Of the console's check: any text that nobody has signed before.
+_PLAIN_TOKEN: Final = "Arq0D5A61EgUu4OxUvOp"  # noqa: S105 - the sample of the platform's documents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookTry:
+    """One request to a bot's address.
+
+    Attributes:
+        event_id: Of the event; empty for the validation, and for what `Webhook.post` was given.
+        number: Counts the requests for this event from 1.
+        status: HTTP status, or `None` when no answer came in time.
+        answer: The body, at most 2000 bytes of it.
+        seconds: Until the answer was there.
+        error: Why no answer came.
+    """
+
+    event_id: str
+    number: int
+    status: int | None
+    answer: bytes
+    seconds: float
+    error: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the platform leaves it at that: any 200, unless it says ``"d":1``."""
+        if self.status != _OK:
+            return False
+        try:
+            said = json.loads(self.answer)
+        except ValueError:
+            return True
+        return not (isinstance(said, dict) and said.get("op") == Opcode.HTTP_CALLBACK_ACK and said.get("d") == 1)
+
+
+class Webhook:
+    """One bot's address; made by `Sandbox.use_webhook`. Events take this way instead of a gateway session.
+
+    Attributes:
+        appid: The bot.
+        url: The address.
+        intents: What events go this way: all, as the console's check boxes are not reproduced.
+        connected: Whether events go out: always.
+        tries: Every request that was made, oldest first.
+        retries: How often a request is made again.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        appid: str,
+        url: str,
+        secret: str,
+        *,
+        clock: Callable[[], float],
+        retries: int,
+        timeout_seconds: float,
+        pause_seconds: float,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self.appid = appid
+        self.url = url
+        self.intents = KNOWN_INTENTS
+        self.connected = True
+        self.tries: deque[WebhookTry] = deque(maxlen=_KEPT)
+        self.retries = retries
+        self.gateway: Session | None = None
+        self._http = http
+        self._secret = secret
+        self._clock = clock
+        self._timeout_seconds = timeout_seconds
+        self._pause_seconds = pause_seconds
+        self._tls: ssl.SSLContext | bool = tls if tls is not None else True
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Webhook of {self.appid} at {self.url}>"
+
+    def dispatch(self, event_name: str, event_id: str, data: str) -> bool:
+        """Send an event (`data` is its `d` as JSON) in the background, and by the gateway too if it goes both ways."""
+        if self.gateway is not None:
+            self.gateway.dispatch(event_name, event_id, data)
+        body = f'{{"op":0,"id":"{event_id}","d":{data},"t":"{event_name}"}}'
+        task = asyncio.create_task(self._deliver(event_id, body.encode()), name=f"sandbox webhook {event_id}")
+        self._tasks.add(task)  # `close` ends it
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def post(
+        self,
+        body: bytes,
+        *,
+        secret: str | None = None,
+        timestamp: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        event_id: str = "",
+        number: int = 1,
+    ) -> WebhookTry:
+        """Make one request, rightly signed or not: how a bot takes forged and old ones can be rehearsed with it.
+
+        Args:
+            body: The raw body.
+            secret: Sign with another one.
+            timestamp: Say that it is signed then.
+            headers: In place of those that it would have.
+            event_id: For the record.
+            number: For the record.
+        """
+        moment = timestamp if timestamp is not None else str(int(self._clock()))
+        sent = {
+            "User-Agent": "QQBot-Callback",
+            "Content-Type": "application/json",
+            "X-Bot-Appid": self.appid,
+            "X-Signature-Ed25519": _sign(secret or self._secret, moment.encode() + body),
+            "X-Signature-Timestamp": moment,
+        } | dict(headers or {})
+        began = time.perf_counter()
+        status, answer, error = await self._exchange(body, sent)
+        made = WebhookTry(
+            event_id=event_id,
+            number=number,
+            status=status,
+            answer=answer,
+            seconds=time.perf_counter() - began,
+            error=error,
+        )
+        self.tries.append(made)
+        return made
+
+    async def validate(self) -> WebhookTry:
+        """Check the address as the console does when it is saved.
+
+        Raises:
+            SandboxError: It does not answer, or proves another secret; the text says which.
+        """
+        moment = str(int(self._clock()))
+        made = await self.post(encode({"d": {"plain_token": _PLAIN_TOKEN, "event_ts": moment}, "op": 13}))
+        if made.status != _OK:
+            why = made.error or f"it answered {made.status}"
+            raise SandboxError(f"{self.url} cannot be used as a webhook: {why}")
+        try:
+            said = json.loads(made.answer)
+            proven = said["plain_token"] == _PLAIN_TOKEN
+            signature = said["signature"]
+        except (ValueError, TypeError, KeyError):
+            raise SandboxError(f"{self.url} cannot be used as a webhook: it does not answer op 13") from None
+        if not proven or signature != _sign(self._secret, f"{moment}{_PLAIN_TOKEN}".encode()):
+            raise SandboxError(f"{self.url} cannot be used as a webhook: it signs with another secret")
+        return made
+
+    async def settled(self) -> None:
+        """Wait until every event has been accepted, or given up."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        for task in self._tasks:
+            task.cancel()
+        await self.settled()
+
+    async def _deliver(self, event_id: str, body: bytes) -> None:
+        for number in range(1, self.retries + 2):
+            if (await self.post(body, event_id=event_id, number=number)).accepted:
+                return
+            await asyncio.sleep(self._pause_seconds)
+
+    async def _exchange(self, body: bytes, headers: Mapping[str, str]) -> tuple[int | None, bytes, str]:
+        timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
+        try:
+            async with self._http.post(
+                self.url, data=body, headers=headers, timeout=timeout, ssl=self._tls, allow_redirects=False
+            ) as response:
+                return response.status, (await response.read())[:_SHOWN_BYTES], ""
+        except TimeoutError:
+            return None, b"", f"no answer within {self._timeout_seconds:g} s"
+        except aiohttp.ClientError as error:
+            return None, b"", str(error)
+
+
+class Webhooks:
+    """The addresses of all bots."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._http: aiohttp.ClientSession | None = None
+        self._by_appid: dict[str, Webhook] = {}
+
+    @property
+    def appids(self) -> set[str]:
+        """The bots that have one."""
+        return set(self._by_appid)
+
+    def get(self, appid: str | None) -> Webhook | None:
+        """Return the address of this bot, or the only one that there is."""
+        if appid is None:
+            return next(iter(self._by_appid.values())) if len(self._by_appid) == 1 else None
+        return self._by_appid.get(appid)
+
+    async def use(
+        self,
+        appid: str,
+        url: str,
+        secret: str,
+        *,
+        retries: int,
+        timeout_seconds: float,
+        pause_seconds: float,
+        ca_file: str | None,
+    ) -> Webhook:
+        """Validate an address, and send the bot's events there from now on.
+
+        Raises:
+            SandboxError: The validation failed, or the secret is empty.
+        """
+        tls = await asyncio.to_thread(ssl.create_default_context, cafile=ca_file) if ca_file is not None else None
+        if self._http is None:
+            self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        webhook = Webhook(
+            self._http,
+            appid,
+            url,
+            secret,
+            clock=self._clock,
+            retries=retries,
+            timeout_seconds=timeout_seconds,
+            pause_seconds=pause_seconds,
+            tls=tls,
+        )
+        await webhook.validate()
+        before = self._by_appid.get(appid)
+        self._by_appid[appid] = webhook
+        if before is not None:
+            await before.close()
+        return webhook
+
+    async def close(self) -> None:
+        """Give up what is under way, and disconnect."""
+        for webhook in self._by_appid.values():
+            await webhook.close()
+        self._by_appid.clear()
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+
+def _sign(secret: str, text: bytes) -> str:
+    """Return the Ed25519 signature in hex; the key's seed is the secret, repeated and cut to 32 bytes."""
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            'webhooks need the package cryptography; run: pip install "qqmedia[webhook]"'
+        ) from error
+    repeated = secret.encode()
+    if not repeated:
+        raise SandboxError("a webhook needs the bot's secret, and it is empty")
+    while len(repeated) < 32:  # noqa: PLR2004 - the size of a seed
+        repeated += repeated
+    return Ed25519PrivateKey.from_private_bytes(repeated[:32]).sign(text).hex()
