@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -92,11 +93,22 @@ class MinimalBot:
             async for frame in socket:
                 event = json.loads(frame.data)
                 if event["op"] == 10:
+                    self.start(self.beat(socket, event["d"]["heartbeat_interval"] / 1000))
                     await socket.send_json({"op": 2, "d": {"token": token, "intents": 1 << 25, "shard": [0, 1]}})
                 elif event["op"] == 0 and event["t"] == "GROUP_AT_MESSAGE_CREATE":
-                    task = asyncio.create_task(self.answer(event["d"]))
-                    self.tasks.add(task)
-                    task.add_done_callback(self.tasks.discard)
+                    self.start(self.answer(event["d"]))
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it as a task that is kept until it is done."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def beat(self, socket: aiohttp.ClientWebSocketResponse, interval: float) -> None:
+        """Say every `interval` seconds that the bot is there."""
+        while True:
+            await socket.send_json({"op": 1, "d": None})
+            await asyncio.sleep(interval)
 
     async def answer(self, data: dict[str, Any]) -> None:
         """Do what the message says."""
