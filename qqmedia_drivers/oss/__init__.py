@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qqmedia import Driver, DriverContext, DriverSpec, hookimpl
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from qqmedia_drivers.oss._settings import OssSettings
 
 __all__ = ("qqmedia_register_drivers",)
+
+# As a running module names itself, and as a compiler names its file.
+_SDK_MODULES: Final = r"(.*[/\\])?(oss2|aliyunsdkcore|aliyunsdkkms|crcmod)([./\\]|$)"
 
 
 def _settings_class() -> type[OssSettings]:
@@ -36,10 +39,8 @@ def _mute_sdk() -> None:
 
     Else every request would fail where warnings are errors. The filters stay, for requests are sent all the time.
     """
-    for package in ("oss2", "aliyunsdkcore", "aliyunsdkkms", "crcmod"):
-        # A compiler names the file, a running module names itself.
-        warnings.filterwarnings("ignore", category=SyntaxWarning, module=rf".*[/\\]{package}[/\\]")
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module=rf"{package}(\.|$)")
+    for category in (SyntaxWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=category, module=_SDK_MODULES)
 
 
 @asynccontextmanager
