@@ -6,14 +6,17 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from bot_core.adapter import MessageHandle, Receive
-from bot_core.errors import BotError, OpenAPIError
+from bot_core.errors import BotError, OpenAPIError, ReplyContextError
 from bot_core.message import Event, Message
 from bot_core.openapi.values import Scene, Target
+from bot_core.qq_group.acknowledging import Acknowledgements
+from bot_core.qq_group.attachments import HostDesk, MediaDesk
 from bot_core.qq_group.connection import Connection, open_connection
-from bot_core.qq_group.events import MESSAGE_EVENTS, incoming, reference_of
+from bot_core.qq_group.events import INTERACTION, MESSAGE_EVENTS, can_be_answered, incoming, reference_of
 from bot_core.qq_group.receivers import new_receiver
 from bot_core.qq_group.reply import ReplyContext
 from bot_core.qq_group.seen import SeenEvents
@@ -102,14 +105,19 @@ class QQGroupAdapter:
 
         async def deliver(dispatch: Dispatch) -> None:
             message = self._take(dispatch)
-            if message is not None:
-                await receive(message)
+            if message is None:
+                return
+            if dispatch.type == INTERACTION:  # before anything that could wait: the platform wants it within 5 s
+                acknowledgements.begin(connection.api, dispatch.data)
+            await receive(message)
 
         self._receiver = new_receiver(self.appid, self._settings, connection)
+        acknowledgements = Acknowledgements(self._settings.timing)
         try:
             await self._receiver.run(deliver, on_ready=self._on_ready)
         finally:
             self._receiver = None
+            await acknowledgements.finish()
 
     def stop(self) -> None:
         """Make `listen` return soon. May be called at any time, and again."""
@@ -138,7 +146,47 @@ class QQGroupAdapter:
             reference=reference_of(data) if chain.reference else "",
         )
         connection = self._connection or await self._ready()
-        return await connection.sender.send(chain, context.target, context if context.msg_id else None)
+        return await connection.sender.send(chain, context.target, context if context.msg_id else None, timeout=timeout)
+
+    async def send_event_reply(
+        self, chain: Chain, event: Event, *, timeout: float | None = None
+    ) -> list[MessageHandle]:
+        """Send the chain as an answer to the event.
+
+        Raises:
+            ReplyContextError: The platform takes no answer to this event, or no more; nothing was sent.
+            MediaError: A medium cannot be sent; nothing was sent.
+            OpenAPIError: The platform refused, and nothing was sent.
+            PartlySentError: Some messages went out, some did not.
+        """
+        if not can_be_answered(event):
+            raise ReplyContextError(
+                f"the platform takes no answer to {event.event_name}; use bot.send_message to send unasked"
+            )
+        context = _context_of(event)
+        connection = self._connection or await self._ready()
+        return await connection.sender.send(chain, context.target, context, timeout=timeout)
+
+    def reply_deadline(self, data: Message | Event) -> datetime | None:
+        """Return until when it can be answered (UTC), or `None` where it cannot be answered."""
+        if self._connection is None or not _answerable(data):
+            return None
+        return datetime.fromtimestamp(self._connection.sender.replies.deadline(_context_of(data)), UTC)
+
+    def replies_left(self, data: Message | Event) -> int:
+        """Return how many more answers it takes; 0 when the time for them is over."""
+        if self._connection is None or not _answerable(data):
+            return 0
+        return self._connection.sender.replies.left(_context_of(data))
+
+    async def desk(self) -> MediaDesk:
+        """Return what fetches and stores attachments.
+
+        Raises:
+            BotError: The bot is not started.
+        """
+        hosting = (self._connection or await self._ready()).hosting
+        return HostDesk(hosting.builder, hosting.host)
 
     async def send_message(
         self,
@@ -193,7 +241,7 @@ class QQGroupAdapter:
             logger.debug("%s came again and was dropped", dispatch.id or own_id)
             return None
         try:
-            return incoming(self, dispatch.type, data, dispatch.id)
+            return incoming(self, dispatch.type, data, dispatch.id, self)
         except Exception:  # whatever the platform sends, the connection lives on
             logger.exception("%s skipped: it cannot be read", dispatch.type)
             return None
@@ -214,6 +262,19 @@ class QQGroupAdapter:
         except (OpenAPIError, TimeoutError) as error:  # a name is for people: the bot works without
             logger.warning("the name of bot %s is not known: %s", self.appid, str(error) or "no answer")
             return ""
+
+
+def _answerable(data: Message | Event) -> bool:
+    return can_be_answered(data) if isinstance(data, Event) else bool(data.message_id)
+
+
+def _context_of(data: Message | Event) -> ReplyContext:
+    if isinstance(data, Event):
+        target = (
+            Target(Scene.GROUP, data.channel_openid) if data.channel_openid else Target(Scene.USER, data.user_openid)
+        )
+        return ReplyContext(target, "", data.time, event_id=data.event_id, event_name=data.event_name)
+    return ReplyContext(_target_of(data), data.message_id, data.time)
 
 
 def _target_of(message: Message) -> Target:

@@ -11,12 +11,13 @@ import aiohttp
 
 from bot_core.gateway.cluster import Cluster
 from bot_core.openapi.client import OpenAPIClient
+from bot_core.openapi.pace import Pacer
 from bot_core.openapi.token import AccessTokenSource
 from bot_core.qq_group.downloads import Downloads
 from bot_core.qq_group.file_info import MemoryFileInfoStore
-from bot_core.qq_group.hosting import open_hosting
+from bot_core.qq_group.hosting import Hosting, open_hosting
 from bot_core.qq_group.reply import ReplyBook
-from bot_core.qq_group.sending import Sender
+from bot_core.qq_group.sending import Sender, SendOptions
 from bot_core.qq_group.settings import AdapterSettings, Platform
 from bot_core.qq_group.uploads import Uploads
 
@@ -38,12 +39,14 @@ class Connection:
         tokens: Of this account.
         api: Typed calls.
         sender: Sends chains.
+        hosting: Prepares and stores media.
     """
 
     http: aiohttp.ClientSession
     tokens: AccessTokenSource
     api: OpenAPIClient
     sender: Sender
+    hosting: Hosting
 
     def new_cluster(self, settings: AdapterSettings) -> Cluster:
         """Return a gateway that is not connected yet."""
@@ -72,7 +75,9 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
         tokens = AccessTokenSource(
             http, appid=adapter.appid, client_secret=settings.client_secret, token_url=platform.token_url
         )
-        api = OpenAPIClient(http, api_base=platform.api_base, tokens=tokens)
+        timing = settings.timing
+        pacer = Pacer(settings.pace, clock=timing.clock, sleep=timing.sleep)
+        api = OpenAPIClient(http, api_base=platform.api_base, tokens=tokens, pacer=pacer)
         hosting = await stack.enter_async_context(
             open_hosting(settings.builder, settings.options, http=http, platform_on_loopback=platform.on_loopback)
         )
@@ -89,7 +94,11 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
             inline_limit=settings.inline_limit,
             platform_on_loopback=platform.on_loopback,
         )
-        yield Connection(http, tokens, api, Sender(adapter, api, uploads, ReplyBook()))
+        replies = ReplyBook(settings.reply_limits, clock=timing.clock, wall_clock=timing.wall_clock)
+        options = SendOptions(
+            proactive_fallback=settings.proactive_fallback, text_limit=settings.text_limit, timing=timing
+        )
+        yield Connection(http, tokens, api, Sender(adapter, api, uploads, replies, options), hosting)
 
 
 def _http_session(proxy: str | None, *, trust_env: bool = False) -> aiohttp.ClientSession:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from bot_core.message import Event, File, Message
-from bot_core.openapi.values import as_int
+from bot_core.openapi.values import Scene, as_int
+from bot_core.qq_group.attachments import Attachment, Shelf
 from qqmedia import MediaKind
 
 if TYPE_CHECKING:
     from bot_core.adapter import Adapter
 
-__all__ = ("MESSAGE_EVENTS", "Attachment", "incoming", "reference_of")
+__all__ = ("INTERACTION", "MESSAGE_EVENTS", "Attachment", "can_be_answered", "incoming", "reference_of")
 
 JSON: TypeAlias = Mapping[str, Any]
 
@@ -27,6 +27,13 @@ _PRIVATE: Final = "C2C_MESSAGE_CREATE"
 _GROUP_AT: Final = "GROUP_AT_MESSAGE_CREATE"
 _GROUP_ANY: Final = "GROUP_MESSAGE_CREATE"
 MESSAGE_EVENTS: Final = frozenset({_PRIVATE, _GROUP_AT, _GROUP_ANY})
+
+INTERACTION: Final = "INTERACTION_CREATE"
+# What can be answered by the id of the event (PLATFORM 3.2).
+_ANSWERABLE: Final = {
+    Scene.GROUP: frozenset({INTERACTION, "GROUP_ADD_ROBOT", "GROUP_MSG_RECEIVE", "GROUP_MEMBER_ADD"}),
+    Scene.USER: frozenset({INTERACTION, "C2C_MSG_RECEIVE", "FRIEND_ADD"}),
+}
 
 _KINDS: Final = {
     "image": MediaKind.IMAGE,
@@ -43,26 +50,9 @@ _FACE: Final = re.compile(r'<faceType=\d+,\s*faceId="([^">]*)"[^>]*>|<emoji:(\d+
 logger = logging.getLogger("bot_core.qq_group")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attachment:
-    """A medium that came with a message.
-
-    Attributes:
-        kind: What it is.
-        url: Where the platform serves it, for a while; a voice as WAV where the platform has it so.
-        name: As the sender named it; never use it as a path.
-        size: In bytes, as the platform says; 0 where it does not.
-        content_type: As the platform says.
-    """
-
-    kind: MediaKind
-    url: str
-    name: str = ""
-    size: int = 0
-    content_type: str = ""
-
-
-def incoming(instance: Adapter, name: str, data: object, event_id: str = "") -> Message | Event | None:
+def incoming(
+    instance: Adapter, name: str, data: object, event_id: str = "", shelf: Shelf | None = None
+) -> Message | Event | None:
     """Return the message or event for a dispatch, or `None` when it cannot be used.
 
     Args:
@@ -70,9 +60,12 @@ def incoming(instance: Adapter, name: str, data: object, event_id: str = "") -> 
         name: The dispatch's `t`.
         data: Its `d`, whatever that is.
         event_id: The envelope's `id`.
+        shelf: Where attachments can be fetched.
     """
     if name not in MESSAGE_EVENTS:
-        return Event(instance, name, dict(data) if isinstance(data, Mapping) else {}, event_id)
+        event = Event(instance, name, dict(data) if isinstance(data, Mapping) else {}, event_id)
+        _read_event(event)
+        return event
     if not isinstance(data, Mapping):
         logger.warning("%s skipped: its data is %s, not an object", name, type(data).__name__)
         return None
@@ -82,7 +75,7 @@ def incoming(instance: Adapter, name: str, data: object, event_id: str = "") -> 
     if not message.message_id or not (message.user_openid if message.is_direct else message.channel_openid):
         logger.warning("%s skipped: it has no message id or names no chat", name)
         return None
-    _read_attachments(message, data)
+    _read_attachments(message, data, shelf)
     _read_text(message, name, data)
     return message
 
@@ -91,6 +84,25 @@ def reference_of(message: Message) -> str:
     """Return what a reply quotes this message by: its `REFIDX_...`, or its id where the platform gave none."""
     raw = message.message
     return (_scene_field(raw, "msg_idx") if isinstance(raw, Mapping) else "") or message.message_id
+
+
+def can_be_answered(event: Event) -> bool:
+    """Return whether the platform takes answers to this event."""
+    if not event.event_id or not (event.channel_openid or event.user_openid):
+        return False
+    return event.event_name in _ANSWERABLE[Scene.GROUP if event.channel_openid else Scene.USER]
+
+
+def _read_event(event: Event) -> None:
+    data = event.data
+    event.channel_openid = _string(data, "group_openid")
+    people = ("group_member_openid", "member_openid", "op_member_openid") if event.channel_openid else ()
+    for key in (*people, "user_openid", "openid"):
+        event.user_openid = event.user_openid or _string(data, key)
+    if event.event_name == INTERACTION:
+        resolved = _object(_object(data, "data"), "resolved")
+        event.button_id = _string(resolved, "button_id")
+        event.button_data = _string(resolved, "button_data")
 
 
 def _read_people(message: Message, name: str, data: JSON) -> None:
@@ -145,9 +157,9 @@ def _mentions(data: JSON) -> tuple[set[str], dict[str, str], bool]:
     return own, others, everybody
 
 
-def _read_attachments(message: Message, data: JSON) -> None:
+def _read_attachments(message: Message, data: JSON, shelf: Shelf | None) -> None:
     for raw in _objects(data, "attachments"):
-        attachment = _attachment(raw)
+        attachment = _attachment(raw, shelf)
         if not attachment.url:
             continue
         message.attachments.append(attachment)
@@ -162,7 +174,7 @@ def _read_attachments(message: Message, data: JSON) -> None:
                 message.files.append(File(attachment.url, attachment.name))
 
 
-def _attachment(raw: JSON) -> Attachment:
+def _attachment(raw: JSON, shelf: Shelf | None) -> Attachment:
     content_type = _string(raw, "content_type").lower()
     url = _link(raw, "url")
     kind = _KINDS.get(content_type.partition("/")[0], MediaKind.FILE)
@@ -174,6 +186,10 @@ def _attachment(raw: JSON) -> Attachment:
         name=_string(raw, "filename"),
         size=as_int(raw.get("size"), 0),
         content_type=content_type,
+        width=as_int(raw.get("width"), 0),
+        height=as_int(raw.get("height"), 0),
+        transcript=_string(raw, "asr_refer_text"),
+        _shelf=shelf,
     )
 
 

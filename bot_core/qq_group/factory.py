@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
+from bot_core.openapi.pace import Pace
 from bot_core.qq_group.adapter import QQGroupAdapter
 from bot_core.qq_group.builders import Builder
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
+from bot_core.qq_group.reply import ReplyLimits
 from bot_core.qq_group.settings import AdapterSettings
 from bot_core.webhook import WebhookOptions
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ("qq_group",)
 
+# The platform names no figure (40054007: too long); this is what other clients keep to.
+_TEXT_LIMIT: Final = 4000
 # The largest body that every report of PLATFORM 2.4 saw pass; base64 makes 4.7 MiB of it.
 _INLINE_LIMIT_BYTES: Final = 3_670_016
 
@@ -35,6 +39,10 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
     max_handlers: int = 256,
     inline_limit: int = _INLINE_LIMIT_BYTES,
     shutdown_grace: float = 10.0,
+    proactive_fallback: bool = False,
+    pace: Pace = "adaptive",
+    reply_limits: ReplyLimits = ReplyLimits(),  # noqa: B008 - frozen
+    text_limit: int | None = _TEXT_LIMIT,
     receive: Literal["ws", "webhook", "both"] = "ws",
     webhook: WebhookOptions | None = None,
 ) -> Callable[[str, str], QQGroupAdapter]:
@@ -56,6 +64,12 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
         max_handlers: How many handlers run at once.
         inline_limit: Up to how many bytes a medium goes up as `file_data` where it has no URL.
         shutdown_grace: Seconds that running handlers get when the bot ends.
+        proactive_fallback: Send unasked what a message takes no more replies for, rather than raise
+            `ReplyContextError`. The platform allows few such messages.
+        pace: Hold calls back once the platform says that they come too fast (`adaptive`), from the start, at its
+            documented rates (`documented`), or never (`None`).
+        reply_limits: How long and how often a message can be answered.
+        text_limit: Longer text is cut into several messages, at paragraphs; `None`: never.
         receive: How events come: over the WebSocket (`ws`), by signed POST (`webhook`), or by both while moving from
             one to the other; what comes by both is handled once.
         webhook: Where to listen for `webhook` and `both`.
@@ -77,6 +91,10 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
         max_handlers=max_handlers,
         inline_limit=inline_limit,
         shutdown_grace=shutdown_grace,
+        proactive_fallback=proactive_fallback,
+        pace=pace,
+        reply_limits=reply_limits,
+        text_limit=text_limit,
         receive=receive,
         webhook=webhook,
     )

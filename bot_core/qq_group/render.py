@@ -28,6 +28,7 @@ from bot_core.elements import (
     Voice,
 )
 from bot_core.openapi.values import MsgType
+from bot_core.qq_group.splitting import split_text
 
 __all__ = ("Medium", "Plan", "PlannedMessage", "plan_chain")
 
@@ -60,14 +61,15 @@ class Plan:
     left_out: tuple[str, ...] = ()
 
 
-def plan_chain(elements: Iterable[Element], *, reference: str = "") -> Plan:
+def plan_chain(elements: Iterable[Element], *, reference: str = "", text_limit: int | None = None) -> Plan:
     """Plan the messages of a chain.
 
     Args:
         elements: What the chain is made of.
         reference: Reference id of the message to quote; the first message gets it. Empty: none.
+        text_limit: How many characters of text a message holds; longer text becomes several. `None`: any number.
     """
-    planner = _Planner()
+    planner = _Planner(text_limit)
     for element in elements:
         planner.add(element)
     planner.close_text()
@@ -79,6 +81,7 @@ def plan_chain(elements: Iterable[Element], *, reference: str = "") -> Plan:
 
 @dataclass(slots=True)
 class _Planner:
+    text_limit: int | None = None
     messages: list[PlannedMessage] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     # Raw fields that came when no message was there to take them: the next one does.
@@ -111,6 +114,10 @@ class _Planner:
     def with_text(self, body: dict[str, Any]) -> dict[str, Any]:
         content = "".join(self.text)
         self.text.clear()
+        if self.text_limit is not None and len(content) > self.text_limit:
+            *before, content = split_text(content, self.text_limit) or [""]
+            for piece in before:
+                self.put(PlannedMessage({"msg_type": MsgType.TEXT.value, "content": piece}))
         if content.strip():
             body["content"] = content
         return body

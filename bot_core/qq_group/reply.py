@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,36 +11,71 @@ from typing import Final
 
 from bot_core.errors import ReplyContextError
 from bot_core.openapi.values import Scene, Target
+from qqmedia import ConfigurationError
 
-__all__ = ("ReplyBook", "ReplyContext")
+__all__ = ("ReplyBook", "ReplyContext", "ReplyLimits")
 
-# Window in seconds and number of replies, by scene (PLATFORM 3.5). For private chats the sources disagree; these are
-# the documented figures of 2026.
-_WINDOW_SECONDS: Final = {Scene.GROUP: 300.0, Scene.USER: 3600.0}
-_REPLIES: Final = {Scene.GROUP: 5, Scene.USER: 4}
 # An answer that is on its way when the window closes may still be taken: leave that to the platform.
 _GRACE_SECONDS: Final = 15.0
-# The longest window, and five minutes for what is still on its way.
-_KEEP_SECONDS: Final = 65 * 60.0
+# Five minutes more than the longest window, for what is still on its way.
+_KEEP_LONGER_SECONDS: Final = 5 * 60.0
 # About 200 bytes each; a bot that answers 15 messages a second for an hour stays below.
 _KEEP_AT_MOST: Final = 60_000
+
+_INTERACTION: Final = "INTERACTION_CREATE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyLimits:
+    """How long and how often a message can be answered; the defaults are what the platform documents in 2026.
+
+    For private chats its pages disagree (4 or 5 replies, 60 or 5 minutes): who knows better sets it here.
+
+    Attributes:
+        group_replies: Replies to one message, or event, of a group.
+        group_seconds: For how long they are taken.
+        user_replies: Replies to one message of a private chat.
+        user_seconds: For how long they are taken.
+        interaction_seconds: For how long a pressed button can be answered.
+    """
+
+    group_replies: int = 5
+    group_seconds: float = 300.0
+    user_replies: int = 4
+    user_seconds: float = 3600.0
+    interaction_seconds: float = 1800.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                raise ConfigurationError(f"reply_limits: {name} must be a number above 0, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyContext:
-    """The message that is answered.
+    """What is answered: a message, or an event.
 
     Attributes:
         target: The chat it came from.
-        msg_id: Its id.
+        msg_id: Id of the message; empty for an event.
         received: When it came, in seconds of the wall clock; 0 when that is not known.
         reference: What to quote it by.
+        event_id: Id of the event; empty for a message.
+        event_name: Which event.
     """
 
     target: Target
     msg_id: str
     received: float = 0.0
     reference: str = ""
+    event_id: str = ""
+    event_name: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call it in an error."""
+        return f"message {self.msg_id}" if self.msg_id else f"event {self.event_id}"
 
 
 @dataclass(slots=True)
@@ -50,45 +86,62 @@ class _Count:
 
 
 class ReplyBook:
-    """Numbers the replies to each message, and knows when no more are taken.
+    """Numbers the replies to each message, and knows when no more are taken: one ledger for replies of every kind.
 
     Args:
+        limits: How many, and for how long.
         clock: Seconds; only differences count.
         wall_clock: Seconds since the epoch, the clock of `ReplyContext.received`.
     """
 
     def __init__(
-        self, *, clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], float] = time.time
+        self,
+        limits: ReplyLimits | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        self._limits = limits or ReplyLimits()
         self._clock = clock
         self._wall_clock = wall_clock
         self._counts: OrderedDict[tuple[str, str], _Count] = OrderedDict()
+        limits = self._limits
+        longest = max(limits.group_seconds, limits.user_seconds, limits.interaction_seconds)
+        self._keep_seconds = longest + _KEEP_LONGER_SECONDS
 
     def __len__(self) -> int:
         return len(self._counts)
 
-    def reserve(self, context: ReplyContext, messages: int) -> None:
+    def reserve(self, context: ReplyContext, messages: int, *, fewer: bool = False) -> int:
         """Set replies aside for `messages` messages; `give_back` those that the platform did not take.
+
+        Args:
+            context: What is answered.
+            messages: How many are needed.
+            fewer: Set as many aside as there are, rather than fail.
+
+        Returns:
+            How many were set aside: `messages`, or with `fewer` perhaps less.
 
         Raises:
             ReplyContextError: Fewer are left, or the time for replies is over. Nothing is set aside then.
         """
-        scene = context.target.scene
-        window = _WINDOW_SECONDS[scene]
-        age = self._wall_clock() - context.received if context.received else 0.0
-        if age > window + _GRACE_SECONDS:
-            raise ReplyContextError(
-                f"message {context.msg_id} came {age:.0f} s ago; replies are taken for {window:.0f} s. "
-                "Answer sooner, or use bot.send_message to send without a reply"
-            )
+        if self.seconds_left(context) <= 0:
+            if fewer:
+                return 0
+            raise self.too_late(context)
+        most = self._most(context)
         count = self._count(context)
-        left = _REPLIES[scene] - count.used
-        if messages > left:
+        left = max(0, most - count.used)
+        if messages > left and not fewer:
             raise ReplyContextError(
-                f"message {context.msg_id} takes {_REPLIES[scene]} replies, {count.used} are used, and this chain "
-                f"needs {messages}; say it in fewer messages, or use bot.send_message"
+                f"{context.name} takes {most} replies, {count.used} are used, and this chain "
+                f"needs {messages}; say it in fewer messages, use bot.send_message, or let the rest go out unasked "
+                "(proactive_fallback=True)"
             )
-        count.used += messages
+        granted = min(messages, left)
+        count.used += granted
+        return granted
 
     def give_back(self, context: ReplyContext, messages: int = 1) -> None:
         """Return replies that were set aside and not used."""
@@ -96,11 +149,49 @@ class ReplyBook:
         if count is not None:
             count.used = max(0, count.used - messages)
 
+    def exhaust(self, context: ReplyContext) -> None:
+        """Hear that the platform takes no more replies to this."""
+        self._count(context).used = max(self._count(context).used, self._most(context))
+
     def next_seq(self, context: ReplyContext) -> int:
         """Return the next `msg_seq`: 1, 2, 3 ... for one message in one chat; none is given out twice."""
         count = self._count(context)
         count.last_seq += 1
         return count.last_seq
+
+    def left(self, context: ReplyContext) -> int:
+        """Return how many replies are left; 0 when the time for them is over."""
+        if context.received and self._wall_clock() >= self.deadline(context):
+            return 0
+        count = self._counts.get(_key(context))
+        return max(0, self._most(context) - (count.used if count is not None else 0))
+
+    def deadline(self, context: ReplyContext) -> float:
+        """Return until when replies are taken, in seconds of the wall clock."""
+        return (context.received or self._wall_clock()) + self._window(context)
+
+    def seconds_left(self, context: ReplyContext) -> float:
+        """Return for how many seconds a reply is worth a try: somewhat longer than the platform promises."""
+        if not context.received:
+            return math.inf
+        return context.received + self._window(context) + _GRACE_SECONDS - self._wall_clock()
+
+    def too_late(self, context: ReplyContext) -> ReplyContextError:
+        """Return the error for an answer that comes too late."""
+        age, window = self._wall_clock() - context.received, self._window(context)
+        return ReplyContextError(
+            f"{context.name} came {age:.0f} s ago; replies are taken for {window:.0f} s. "
+            "Answer sooner, use bot.send_message, or let it go out unasked (proactive_fallback=True)"
+        )
+
+    def _window(self, context: ReplyContext) -> float:
+        limits = self._limits
+        if context.event_name == _INTERACTION:
+            return limits.interaction_seconds
+        return limits.group_seconds if context.target.scene is Scene.GROUP else limits.user_seconds
+
+    def _most(self, context: ReplyContext) -> int:
+        return self._limits.group_replies if context.target.scene is Scene.GROUP else self._limits.user_replies
 
     def _count(self, context: ReplyContext) -> _Count:
         key = _key(context)
@@ -115,10 +206,10 @@ class ReplyBook:
         counts = self._counts
         while counts:
             oldest = next(iter(counts))
-            if len(counts) < _KEEP_AT_MOST and now - counts[oldest].since < _KEEP_SECONDS:
+            if len(counts) < _KEEP_AT_MOST and now - counts[oldest].since < self._keep_seconds:
                 return
             del counts[oldest]
 
 
 def _key(context: ReplyContext) -> tuple[str, str]:
-    return context.target.openid, context.msg_id
+    return context.target.openid, context.msg_id or context.event_id

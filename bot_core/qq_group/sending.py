@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +19,10 @@ from bot_core.errors import (
     ReplyContextError,
     TargetError,
 )
-from bot_core.openapi.codes import CodeKind, kind_of
-from bot_core.openapi.values import SentMessage, Target
+from bot_core.openapi.values import Target
+from bot_core.qq_group.posting import Post, Poster
 from bot_core.qq_group.render import PlannedMessage, plan_chain
+from bot_core.qq_group.timing import Timing
 
 if TYPE_CHECKING:
     from bot_core.adapter import Adapter
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from bot_core.qq_group.reply import ReplyBook, ReplyContext
     from bot_core.qq_group.uploads import Ready, Uploads
 
-__all__ = ("Sender",)
+__all__ = ("SendOptions", "Sender")
 
 # file_info expired, unknown, or its media could not be fetched or re-hosted (PLATFORM 2.6): uploading again helps.
 _UPLOAD_AGAIN: Final = frozenset({304080, 304082, 304083, 40034004})
@@ -39,16 +40,46 @@ _UPLOAD_AGAIN: Final = frozenset({304080, 304082, 304083, 40034004})
 _HOPELESS: Final = (AuthenticationError, PermissionDeniedError, ReplyContextError, TargetError)
 # How many media of one chain are made ready at once.
 _PREPARE_AT_ONCE: Final = 4
+# For the calls of one message, pauses and repeats included; an upload has limits of its own.
+_CALLS_SECONDS: Final = 60.0
 
 logger = logging.getLogger("bot_core.qq_group")
 
 
-@dataclass(slots=True)
-class _Outcome:
-    """What became of the messages of one chain so far."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendOptions:
+    """How chains are sent.
 
-    handles: list[MessageHandle]
-    failures: list[tuple[int, Exception]]
+    Attributes:
+        proactive_fallback: What a message takes no more replies for goes out unasked.
+        text_limit: Longer text becomes several messages; in characters.
+        timing: Clocks and pauses.
+    """
+
+    proactive_fallback: bool = False
+    text_limit: int | None = None
+    timing: Timing = field(default_factory=Timing)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One chain on its way.
+
+    Attributes:
+        target: Where to.
+        context: What it answers, if anything.
+        places: Replies that are set aside for it, and not used yet.
+        timeout: What the caller allows for each message.
+        handles: Of the messages that went out.
+        failures: Of the others, by position.
+    """
+
+    target: Target
+    context: ReplyContext | None
+    places: int = 0
+    timeout: float | None = None
+    handles: list[MessageHandle] = field(default_factory=list)
+    failures: list[tuple[int, Exception]] = field(default_factory=list)
 
 
 class Sender:
@@ -58,17 +89,36 @@ class Sender:
         adapter: Whom the handles belong to.
         api: Where `post_message` is.
         uploads: Makes media ready, and gets a `file_info` for them.
-        replies: Numbers the replies.
+        replies: Numbers the replies, and knows how many are left.
+        options: How.
     """
 
-    def __init__(self, adapter: Adapter, api: OpenAPIClient, uploads: Uploads, replies: ReplyBook) -> None:
+    def __init__(
+        self,
+        adapter: Adapter,
+        api: OpenAPIClient,
+        uploads: Uploads,
+        replies: ReplyBook,
+        options: SendOptions | None = None,
+    ) -> None:
+        self.replies = replies
         self._adapter = adapter
-        self._api = api
         self._uploads = uploads
-        self._replies = replies
+        self._options = options or SendOptions()
+        self._clock = self._options.timing.clock
+        self._poster = Poster(api, replies, self._options.timing)
 
-    async def send(self, chain: Chain, target: Target, context: ReplyContext | None) -> list[MessageHandle]:
+    async def send(
+        self, chain: Chain, target: Target, context: ReplyContext | None, *, timeout: float | None = None
+    ) -> list[MessageHandle]:
         """Send the chain, as a reply where there is a `context`; one handle a message.
+
+        Args:
+            chain: What to say.
+            target: Where to.
+            context: What it answers.
+            timeout: Seconds for each message, with its medium; by default 60 s for its calls, and the upload's own
+                limits for a medium.
 
         Raises:
             MediaError: A medium cannot be sent; nothing was sent.
@@ -77,7 +127,7 @@ class Sender:
             PartlySentError: Some messages went out, some did not.
         """
         reference = context.reference if context is not None and chain.reference else ""
-        plan = plan_chain(chain.chain, reference=reference)
+        plan = plan_chain(chain.chain, reference=reference, text_limit=self._options.text_limit)
         if plan.left_out:
             logger.warning(
                 "left out of the message, as groups and private chats have no form for it: %s", ", ".join(plan.left_out)
@@ -85,21 +135,31 @@ class Sender:
         messages = plan.messages
         if not messages:
             return []
-        if context is not None:
-            self._replies.reserve(context, len(messages))
-        sent = 0
+        run = _Run(target, context, self._reserve(context, len(messages)), timeout)
         try:
             if any(message.medium is not None for message in messages):
                 async with AsyncExitStack() as stack:
                     ready = await self._prepare(messages, chain.builder, stack)
-                    outcome = await self._post_all(messages, ready, target, context)
+                    await self._post_all(run, messages, ready)
             else:  # text, the most frequent: no more than it takes
-                outcome = await self._post_all(messages, repeat(None), target, context)
-            sent = len(outcome.handles)
+                await self._post_all(run, messages, repeat(None))
         finally:
-            if context is not None and sent < len(messages):
-                self._replies.give_back(context, len(messages) - sent)
-        return _result(outcome, len(messages))
+            if context is not None and run.places:
+                self.replies.give_back(context, run.places)
+        return _result(run, len(messages))
+
+    def _reserve(self, context: ReplyContext | None, messages: int) -> int:
+        """Set replies aside; where there are not enough, the rest goes out unasked, or nothing is sent at all."""
+        if context is None:
+            return 0
+        fallback = self._options.proactive_fallback
+        places = self.replies.reserve(context, messages, fewer=fallback)
+        if places < messages:
+            logger.info(
+                "%s takes no more than %d replies now: %d messages go out unasked",
+                context.name, places, messages - places,
+            )  # fmt: skip
+        return places
 
     async def _prepare(
         self, messages: Sequence[PlannedMessage], builder: Builder | None, stack: AsyncExitStack
@@ -127,78 +187,118 @@ class Sender:
             raise failed.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def _post_all(
-        self,
-        messages: Sequence[PlannedMessage],
-        ready: Iterable[Ready | None],
-        target: Target,
-        context: ReplyContext | None,
-    ) -> _Outcome:
-        outcome = _Outcome([], [])
+    async def _post_all(self, run: _Run, messages: Sequence[PlannedMessage], ready: Iterable[Ready | None]) -> None:
         for position, (message, medium) in enumerate(zip(messages, ready, strict=False), 1):
             try:
-                sent, deliveries = await self._post_one(message.body, medium, target, context)
+                run.handles.append(await self._post_one(run, message.body, medium))
             except Exception as error:  # noqa: BLE001 - a stranger's host may raise anything; _result raises it again
-                outcome.failures.append((position, error))
+                run.failures.append((position, error))
                 if isinstance(error, _HOPELESS):
                     break
-            else:
-                outcome.handles.append(MessageHandle(self._adapter, sent.raw, sent.id, target, deliveries))
-        return outcome
 
-    async def _post_one(
-        self, body: dict[str, Any], medium: Ready | None, target: Target, context: ReplyContext | None
-    ) -> tuple[SentMessage, tuple[Delivery, ...]]:
-        if medium is None:
-            return await self._post(body, target, context), ()
-        file_info, delivery = await self._uploads.file_info(medium, target)
-        body["media"] = {"file_info": file_info}
+    async def _post_one(self, run: _Run, body: dict[str, Any], medium: Ready | None) -> MessageHandle:
+        """Send one message. A reply that did not go out leaves its place to the next one."""
+        context = run.context if run.places else None
+        run.places -= context is not None
+        post = Post(body, run.target, context, self._until(run))
         try:
-            return await self._post(body, target, context), (delivery,)
+            if medium is None:
+                deliveries: tuple[Delivery, ...] = ()
+                trace_id, data, message_id = await self._say(run, post)
+            else:
+                deliveries, trace_id, data, message_id = await self._say_with(run, post, medium)
+        except Exception as error:
+            if post.context is not None and not post.unclear and not isinstance(error, ReplyContextError):
+                run.places += 1
+            raise
+        return MessageHandle(
+            self._adapter, data, message_id, run.target, deliveries, post.tries, trace_id, post.context is None
+        )
+
+    async def _say(self, run: _Run, post: Post) -> tuple[str, dict[str, Any], str]:
+        """Post it; return the trace id, the answer, and the message's id."""
+        context = post.context
+        if context is not None:
+            left = self.replies.seconds_left(context)
+            if left <= 0 and not self._fall_back(run, post):
+                raise self.replies.too_late(context)
+            post.until = min(post.until, self._clock() + left) if post.context is not None else post.until
+        try:
+            sent = await self._poster.post(post)
+        except ReplyContextError:
+            # The platform counts differently, or another process of this bot answered too.
+            if context is None or post.context is None:
+                raise
+            self.replies.exhaust(context)
+            run.places = 0
+            if post.unclear or not self._fall_back(run, post):
+                raise
+            post.until = self._until(run)
+            sent = await self._poster.post(post)
+        return sent.trace_id, sent.raw, sent.id
+
+    def _fall_back(self, run: _Run, post: Post) -> bool:
+        """Let it go out unasked, where that is allowed."""
+        if not self._options.proactive_fallback or post.context is None:
+            return False
+        logger.warning("%s takes no more replies, so the answer goes out unasked", post.context.name)
+        post.context, run.places = None, 0
+        return True
+
+    async def _say_with(
+        self, run: _Run, post: Post, medium: Ready
+    ) -> tuple[tuple[Delivery, ...], str, dict[str, Any], str]:
+        """Upload the medium and post the message, both once more if the platform will not have this upload."""
+        file_info, delivery = await self._file_info(run, post, medium)
+        try:
+            return ((delivery,), *await self._say(run, post))
         except OpenAPIError as error:
             if _UPLOAD_AGAIN.isdisjoint(error.codes):
                 raise
             logger.warning("the platform will not have this medium any more, uploading it again: %s", error)
-        await self._uploads.forget(medium, file_info, target)
-        file_info, delivery = await self._uploads.file_info(medium, target)
-        body["media"] = {"file_info": file_info}
-        return await self._post(body, target, context), (delivery,)
+        await self._uploads.forget(medium, file_info, run.target)
+        _, delivery = await self._file_info(run, post, medium)
+        return ((delivery,), *await self._say(run, post))
 
-    async def _post(self, body: dict[str, Any], target: Target, context: ReplyContext | None) -> SentMessage:
-        """Post one message; after an unclear failure once more under the same number, which cannot arrive twice."""
-        if context is None:
-            return await self._api.post_message(target, body)
-        numbered = {**body, "msg_id": context.msg_id, "msg_seq": self._replies.next_seq(context)}
-        try:
-            return await self._api.post_message(target, numbered)
-        except OpenAPIError as error:
-            if not error.ambiguous:
-                raise
-            logger.warning("no clear answer to a message, sending it again under the same number: %s", error)
-        try:
-            return await self._api.post_message(target, numbered)
-        except OpenAPIError as error:
-            if kind_of(error) is not CodeKind.DUPLICATE:
-                raise
-            logger.info("that message had arrived the first time")
-            return SentMessage(id="", raw={})  # its id was in the answer that got lost
+    async def _file_info(self, run: _Run, post: Post, medium: Ready) -> tuple[str, Delivery]:
+        """Get a `file_info` into the message. The time that this takes is not taken from the calls, unless asked."""
+        if run.timeout is None:
+            file_info, delivery = await self._uploads.file_info(medium, run.target)
+            post.until = self._until(run)
+        else:
+            limit = asyncio.timeout(max(0.0, post.until - self._clock()))
+            try:
+                async with limit:
+                    file_info, delivery = await self._uploads.file_info(medium, run.target)
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise OpenAPIError(
+                    f"the {medium.kind} was not at the platform within {run.timeout:g} s, so its message was not sent;"
+                    " give send() a longer timeout"
+                ) from error
+        post.body["media"] = {"file_info": file_info}
+        return file_info, delivery
+
+    def _until(self, run: _Run) -> float:
+        return self._clock() + (_CALLS_SECONDS if run.timeout is None else run.timeout)
 
 
-def _result(outcome: _Outcome, messages: int) -> list[MessageHandle]:
+def _result(run: _Run, messages: int) -> list[MessageHandle]:
     """Return the handles, or raise what went wrong."""
-    if not outcome.failures:
-        return outcome.handles
-    first = outcome.failures[0][1]
-    if not outcome.handles:
+    if not run.failures:
+        return run.handles
+    first = run.failures[0][1]
+    if not run.handles:
         raise first
-    failed = dict(outcome.failures)
+    failed = dict(run.failures)
     tried = max(failed) if isinstance(failed[max(failed)], _HOPELESS) else messages
     lines = [
         f"{position}: {failed.get(position) or ('sent' if position <= tried else 'not tried')}"
         for position in range(1, messages + 1)
     ]
     raise PartlySentError(
-        f"{len(outcome.handles)} of {messages} messages were sent - " + "; ".join(lines),
-        handles=outcome.handles,
-        errors=[error for _, error in outcome.failures],
+        f"{len(run.handles)} of {messages} messages were sent - " + "; ".join(lines),
+        handles=run.handles,
+        errors=[error for _, error in run.failures],
     ) from first

@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from bot_core.openapi.pace import Pace
 from bot_core.openapi.values import DEFAULT_API_BASE, DEFAULT_TOKEN_URL, Intents
 from bot_core.qq_group.builders import Builder
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
+from bot_core.qq_group.reply import ReplyLimits
+from bot_core.qq_group.timing import Timing
 from bot_core.webhook import WebhookOptions
 from qqmedia import ConfigurationError
 
 __all__ = ("AdapterSettings", "Platform")
 
+# Shorter pieces would be mentions and nothing else.
+_LEAST_TEXT: Final = 100
 _TOKEN_PATH: Final = "/app/getAppAccessToken"  # noqa: S105 - a path
 
 
@@ -37,6 +42,11 @@ class AdapterSettings:
     max_handlers: int = 256
     inline_limit: int = 0
     shutdown_grace: float = 10.0
+    proactive_fallback: bool = False
+    pace: Pace = "adaptive"
+    reply_limits: ReplyLimits = field(default_factory=ReplyLimits)
+    text_limit: int | None = None
+    timing: Timing = field(default_factory=Timing)
     receive: Literal["ws", "webhook", "both"] = "ws"
     webhook: WebhookOptions | None = None
 
@@ -54,6 +64,15 @@ class AdapterSettings:
                 raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)!r}")
         if self.shutdown_grace < 0:
             raise ConfigurationError(f"shutdown_grace must be 0 or more seconds, got {self.shutdown_grace!r}")
+        if self.pace not in ("adaptive", "documented", None):
+            raise ConfigurationError(f"pace must be 'adaptive', 'documented' or None, got {self.pace!r}")
+        if not isinstance(self.reply_limits, ReplyLimits):
+            raise ConfigurationError(f"reply_limits must be ReplyLimits(...), got {type(self.reply_limits).__name__}")
+        if self.text_limit is not None and (type(self.text_limit) is not int or self.text_limit < _LEAST_TEXT):
+            raise ConfigurationError(
+                f"text_limit must be a whole number of at least {_LEAST_TEXT} characters, or None, got"
+                f" {self.text_limit!r}"
+            )
 
         self._check_receive()
 
