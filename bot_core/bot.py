@@ -11,9 +11,11 @@ from bot_core.dispatcher import Dispatcher
 from bot_core.errors import BotError
 from bot_core.handlers import HandlerBook, HandlerBooks
 from bot_core.handling import Handling
+from bot_core.health import health_listener
 from bot_core.log import make_visible
 from bot_core.signals import interrupts
 from bot_core.slots import current_slot
+from bot_core.status import BotStatus, SupportsStatus
 from qqmedia.errors import ConfigurationError
 
 __all__ = ("FACTORY_NAME", "AmiyaBot")
@@ -98,7 +100,7 @@ class AmiyaBot(HandlerBook):
                 logger.info("bot %s was closed before it started", self.appid)
                 return
             with interrupts(self._interrupted):
-                async with self.instance.open():
+                async with health_listener(getattr(self.instance, "health", None), self.status), self.instance.open():
                     await self._serve()
         finally:
             self._ended.set()
@@ -121,6 +123,20 @@ class AmiyaBot(HandlerBook):
         from_within = slot is not None and slot.owner is self
         if self._started and not from_within:
             await self._ended.wait()
+
+    def status(self) -> BotStatus:
+        """Return how the bot is doing just now: its connections, and its handlers."""
+        instance, dispatcher = self.instance, self._dispatcher
+        shards = instance.shard_status() if isinstance(instance, SupportsStatus) else ()
+        if dispatcher is None:
+            return BotStatus(appid=self.appid, shards=shards)
+        return BotStatus(
+            appid=self.appid,
+            shards=shards,
+            handlers_running=dispatcher.running,
+            handlers_parked=dispatcher.parked,
+            events_waiting=dispatcher.waiting,
+        )
 
     async def send_message(
         self, chain: Chain | str, user_id: str = "", channel_id: str = "", direct_src_guild_id: str = ""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias
 
 from bot_core.message import Event, Message
-from bot_core.slots import Slot, current_slot
+from bot_core.slots import Delivery, Slot, current_delivery, current_slot
 
 __all__ = ("Dispatcher", "Handle")
 
@@ -36,7 +36,7 @@ class Dispatcher:
         self._max_handlers = max_handlers
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0  # without those that only wait for a message
-        self._backlog: deque[Message | Event] = deque()
+        self._backlog: deque[tuple[Message | Event, Delivery | None]] = deque()
         self._room = asyncio.Event()
         self._complained = False
         self._stopping = False
@@ -47,12 +47,30 @@ class Dispatcher:
             self._complain()
             self._room.clear()
             await self._room.wait()
+        delivery = current_delivery.get()
+        if delivery is not None:
+            delivery.take()
         if self._stopping:
             logger.debug("not taken, as the bot is being closed: %s", item)
         elif self._backlog or self._running >= self._max_handlers:
-            self._backlog.append(item)
+            self._backlog.append((item, delivery))
         else:
-            self._start(item)
+            self._start(item, delivery)
+
+    @property
+    def running(self) -> int:
+        """How many handlers run, without those that wait for a message."""
+        return self._running
+
+    @property
+    def parked(self) -> int:
+        """How many handlers wait for a message."""
+        return len(self._tasks) - self._running
+
+    @property
+    def waiting(self) -> int:
+        """How many messages and events wait for a handler."""
+        return len(self._backlog)
 
     def stop(self) -> None:
         """Take nothing any more; what was taken is still handled."""
@@ -86,23 +104,25 @@ class Dispatcher:
     def _left(self, others: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
         return {task for task in (*self._tasks, *others) if not task.done()}
 
-    def _start(self, item: Message | Event) -> None:
+    def _start(self, item: Message | Event, delivery: Delivery | None) -> None:
         self._running += 1
-        task = asyncio.create_task(self._run(item), name="handler")
+        task = asyncio.create_task(self._run(item, delivery), name="handler")
         self._tasks.add(task)  # `finish` awaits them
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, item: Message | Event) -> None:
+    async def _run(self, item: Message | Event, delivery: Delivery | None) -> None:
         current_slot.set(Slot(self._owner, self._change_running))
         try:
             await self._handle(item)
+            if delivery is not None:  # one that is cancelled has not finished: its event is to come again
+                delivery.finish()
         finally:
             self._change_running(-1)
 
     def _change_running(self, step: int) -> None:
         self._running += step
         while self._backlog and self._running < self._max_handlers:
-            self._start(self._backlog.popleft())
+            self._start(*self._backlog.popleft())
             self._room.set()
 
     def _complain(self) -> None:

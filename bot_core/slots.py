@@ -6,7 +6,33 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ("Slot", "current_slot", "waiting")
+__all__ = ("Delivery", "Slot", "current_delivery", "current_slot", "waiting")
+
+
+class Delivery:
+    """An event on its way to its handlers, whose sender wants to know when they have finished.
+
+    Attributes:
+        taken: Whether somebody will call `finish`; else it counts as finished when it was handed over.
+    """
+
+    __slots__ = ("_on_finish", "taken")
+
+    def __init__(self, on_finish: Callable[[], None]) -> None:
+        self.taken = False
+        self._on_finish = on_finish
+
+    def take(self) -> None:
+        """Promise to call `finish`."""
+        self.taken = True
+
+    def finish(self) -> None:
+        """Its handlers have finished."""
+        self._on_finish()
+
+
+# Set around the hand-over only: neither adapters nor messages need to carry it.
+current_delivery: ContextVar[Delivery | None] = ContextVar("current_delivery", default=None)
 
 
 class Slot:

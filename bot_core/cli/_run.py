@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +30,7 @@ def run_command(
     """
     if verbose:
         logging.getLogger("bot_core").setLevel(logging.DEBUG)
+    os.environ.setdefault("QQBOT_KEEP_SESSION", "1")  # a restart is to lose nothing
     program = _execute(file)
     found = [value for value in program.values() if isinstance(value, (AmiyaBot, MultipleAccounts))]
     if not found:

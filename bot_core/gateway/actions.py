@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from bot_core.errors import BotError
 from bot_core.openapi.values import Opcode
 
-__all__ = ("Action", "Deliver", "Dispatch", "Online", "Reconnect", "Send", "Stop")
+__all__ = ("Action", "AskTurn", "Deliver", "Dispatch", "Online", "Reconnect", "Send", "Stop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,11 @@ class Send:
 
     op: Opcode
     text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AskTurn:
+    """A session is to be started: find out when, then tell the session `granted`, or `postponed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +85,4 @@ class Stop:
     error: BotError
 
 
-Action: TypeAlias = Send | Deliver | Online | Reconnect | Stop
+Action: TypeAlias = Send | AskTurn | Deliver | Online | Reconnect | Stop

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from bot_core.errors import AuthenticationError, BotError, GatewayError
-from bot_core.gateway.actions import Action, Deliver, Dispatch, Online, Reconnect, Send, Stop
+from bot_core.gateway.actions import Action, AskTurn, Deliver, Dispatch, Online, Reconnect, Send, Stop
 from bot_core.gateway.close_codes import CloseAction, look_up
 from bot_core.openapi.values import Intents, Opcode, as_int
 
@@ -48,6 +48,9 @@ _REQUIRED: Final = Intents.GROUP_AND_C2C_EVENT
 # A hostile or broken peer must not make the set of what was complained about grow without end.
 _ODD_LIMIT: Final = 64
 
+# Whoever grants turns gives one, or says how far off it is, well before this.
+_TURN_SECONDS: Final = 60.0
+
 _PROPERTIES: Final = {"$os": sys.platform, "$browser": "qqmedia", "$device": "qqmedia"}
 
 logger = logging.getLogger("bot_core.gateway")
@@ -58,6 +61,7 @@ class Phase(StrEnum):
 
     OFFLINE = "offline"
     HELLO = "hello"
+    QUEUED = "queued"
     IDENTIFYING = "identifying"
     RESUMING = "resuming"
     LIVE = "live"
@@ -79,6 +83,8 @@ class Timings:
         too_fast: After close code 4008.
         identify_gap: Between two identifies.
         window: In which five disconnects of one session give it up.
+        silence: A session that had events before a resume, and has none for so long after it, is given up: some
+            resume for ever and deliver nothing.
     """
 
     backoff: tuple[float, ...] = (1, 2, 5, 10, 30, 60)
@@ -87,6 +93,7 @@ class Timings:
     too_fast: float = 60
     identify_gap: float = 5
     window: float = 300
+    silence: float = 600
 
 
 class GatewaySession:
@@ -95,8 +102,6 @@ class GatewaySession:
     Args:
         intents: Bits of `Intents`; the optional ones are dropped when the platform refuses them.
         shard: Index and count.
-        session_id: Of a session to resume, if one is known.
-        seq: Sequence number of the last event of that session.
         timings: Pauses and limits.
         jitter: Gives a number from 0 to 1; shortens a pause by up to a quarter.
 
@@ -105,6 +110,8 @@ class GatewaySession:
         seq: Of the last event; never goes back within a session.
         intents: What the next identify asks for.
         phase: Where the present socket is.
+        round_trip: Seconds that the last heartbeat's answer took; `None` before the first.
+        last_event_at: When the last event came, by the clock; `None` before the first.
     """
 
     def __init__(
@@ -112,16 +119,16 @@ class GatewaySession:
         *,
         intents: int,
         shard: tuple[int, int] = (0, 1),
-        session_id: str | None = None,
-        seq: int | None = None,
         timings: Timings | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.intents = intents
         self.shard = shard
-        self.session_id = session_id
-        self.seq = seq
+        self.session_id: str | None = None
+        self.seq: int | None = None
         self.phase = Phase.OFFLINE
+        self.round_trip: float | None = None
+        self.last_event_at: float | None = None
         self._timings = timings or Timings()
         self._jitter = jitter
         self._token = ""
@@ -133,15 +140,23 @@ class GatewaySession:
         self._identified_at = -math.inf
         self._live_since = 0.0
         self._events = 0
+        self._had_events = False
+        self._second_token = False
+        self._silent_since: float | None = None
+        self._beaten_at = 0.0
         self._odd: set[str] = set()
         self._interval = _DEFAULT_INTERVAL_SECONDS
         self._unanswered = 0
-        self._handshake_by = self._beat_at = self._dead_at = math.inf
+        self._handshake_by = self._beat_at = self._dead_at = self._stale_at = math.inf
 
     @property
     def deadline(self) -> float:
         """When `tick` is to be called, if nothing happens before; infinity while there is no socket."""
-        return min(self._handshake_by, self._beat_at, self._dead_at)
+        return min(self._handshake_by, self._beat_at, self._dead_at, self._stale_at)
+
+    def take_up(self, session_id: str, seq: int) -> None:
+        """Resume this session at the first connection."""
+        self.session_id, self.seq, self._had_events = session_id, seq, True
 
     def opened(self, token: str, now: float) -> None:
         """A socket is open; `token` is valid now. Nothing is to be sent before the platform's Hello."""
@@ -175,7 +190,8 @@ class GatewaySession:
         known = look_up(1006 if code is None else code)
         reason = f"{known.reason_en} ({known.reason_zh}, close code {known.number})"
         before = self.phase
-        self._lost(now, refused=code not in {None, 1006})
+        token_refused = known.action is CloseAction.REFRESH_TOKEN
+        self._lost(now, refused=code not in {None, 1006} and not token_refused)
         match known.action:
             case CloseAction.STOP:
                 return self._stop(GatewayError(f"the gateway ended for good: {reason}", close_code=code))
@@ -192,6 +208,28 @@ class GatewaySession:
         if before is not Phase.LIVE:
             reason = f"{reason} while {_WAITED_FOR[before]} was awaited"
         return self._reconnect(now, reason)
+
+    def granted(self, now: float) -> Sequence[Action]:
+        """It is this session's turn to identify; says nothing when it is not waiting for one any more."""
+        if self.phase is not Phase.QUEUED:
+            return ()
+        self.phase = Phase.IDENTIFYING
+        self._identified_at = now
+        self._handshake_by = now + self._timings.handshake
+        identify = {
+            "token": f"QQBot {self._token}",
+            "intents": self.intents,
+            "shard": list(self.shard),
+            "properties": _PROPERTIES,
+        }
+        return (_send(Opcode.IDENTIFY, identify),)
+
+    def postponed(self, wait: float) -> Sequence[Action]:
+        """Its turn to identify is too far off to keep the socket."""
+        if self.phase is not Phase.QUEUED:
+            return ()
+        self._offline(Phase.OFFLINE)
+        return (Reconnect(wait, "other shards identify first", resume=False),)
 
     def unreachable(self, reason: str, now: float, *, fresh_token: bool = False) -> Sequence[Action]:
         """No socket could be opened, for a reason that may pass."""
@@ -210,29 +248,49 @@ class GatewaySession:
         if self.phase in _NO_SOCKET:
             return ()
         if blocked:
-            if self._handshake_by <= now:
-                self._handshake_by = now + self._timings.handshake
-            if self._dead_at <= now:
-                self._dead_at = now + min(self._interval, _ACK_GRACE_SECONDS)
-        elif now >= self._handshake_by:
-            missing = _WAITED_FOR[self.phase]
-            self._lost(now, refused=False)
-            return self._reconnect(now, f"no {missing} within {self._timings.handshake:g} s")
-        elif now >= self._dead_at:
-            self._lost(now, refused=False)
-            return self._reconnect(now, f"{self._unanswered} heartbeats without an answer: the connection is dead")
+            self._extend(now)
+        elif ending := self._judged(now):
+            return ending
         if now < self._beat_at:
             return ()
         self._beat_at = now + self._interval
+        self._beaten_at = now
         if not blocked:
             self._unanswered += 1
             if self._unanswered >= _UNANSWERED_LIMIT and self._dead_at == math.inf:
                 self._dead_at = now + min(self._interval, _ACK_GRACE_SECONDS)
         return (self._heartbeat(),)
 
+    def _extend(self, now: float) -> None:
+        """Let nothing fall due that frames which lie unread may have met."""
+        if self._handshake_by <= now:
+            self._handshake_by = now + self._timings.handshake
+        if self._dead_at <= now:
+            self._dead_at = now + min(self._interval, _ACK_GRACE_SECONDS)
+        if self._stale_at <= now:
+            self._stale_at = now + self._timings.silence
+
+    def _judged(self, now: float) -> Sequence[Action]:
+        """Give a socket up that kept the bot waiting for too long."""
+        if now >= self._handshake_by:
+            reason = f"no {_WAITED_FOR[self.phase]} within {self._timings.handshake:g} s"
+        elif now >= self._dead_at:
+            reason = f"{self._unanswered} heartbeats without an answer: the connection is dead"
+        elif now >= self._stale_at:
+            reason = f"nothing has come for {self._timings.silence:g} s since the session was resumed: it may be dead"
+        else:
+            return ()
+        stale = now >= self._stale_at
+        self._lost(now, refused=False)
+        if stale:
+            self._forget()
+        return self._reconnect(now, reason)
+
     def _controlled(self, op: int, frame: dict[str, Any], now: float) -> Sequence[Action]:
         match op:
             case Opcode.HEARTBEAT_ACK:
+                if self._unanswered:
+                    self.round_trip = now - self._beaten_at
                 self._unanswered, self._dead_at = 0, math.inf
                 return ()
             case Opcode.HEARTBEAT:
@@ -258,8 +316,11 @@ class GatewaySession:
         dispatch = Dispatch(
             identity if isinstance(identity, str) else "", event, frame.get("d"), seq if seq >= 0 else None
         )
+        self.last_event_at = now
         if self.phase is Phase.LIVE:
             self._events += 1
+            if self._silent_since is not None:
+                self._silent_since, self._stale_at = None, math.inf
             return (Deliver(dispatch),)
         return self._shaken(dispatch, now)
 
@@ -277,14 +338,17 @@ class GatewaySession:
             return self._now_live(dispatch, now, resumed=False)
         if dispatch.type == "RESUMED" and resuming:
             self._failed_resumes = 0
+            self._watch_silence(now)
             return self._now_live(dispatch, now, resumed=True)
         if resuming:  # the gap is being replayed, which may take longer than a handshake
             self._handshake_by = now + self._timings.handshake
+            self._events += 1
         return (Deliver(dispatch),)
 
     def _now_live(self, dispatch: Dispatch, now: float, *, resumed: bool) -> Sequence[Action]:
         self.phase = Phase.LIVE
         self._attempts = self._token_refusals = 0
+        self._second_token = False
         self._handshake_by = math.inf
         self._live_since = now
         return (Online(resumed, dispatch), Deliver(dispatch))
@@ -298,15 +362,22 @@ class GatewaySession:
         self._beat_at = now + self._interval
         if self.phase is not Phase.HELLO:
             return ()
-        self._handshake_by = now + self._timings.handshake
-        token = f"QQBot {self._token}"
         if self.session_id is not None:
+            self._handshake_by = now + self._timings.handshake
             self.phase = Phase.RESUMING
-            return (_send(Opcode.RESUME, {"token": token, "session_id": self.session_id, "seq": self.seq or 0}),)
-        self.phase = Phase.IDENTIFYING
-        self._identified_at = now
-        identify = {"token": token, "intents": self.intents, "shard": list(self.shard), "properties": _PROPERTIES}
-        return (_send(Opcode.IDENTIFY, identify),)
+            resume = {"token": f"QQBot {self._token}", "session_id": self.session_id, "seq": self.seq or 0}
+            return (_send(Opcode.RESUME, resume),)
+        self.phase = Phase.QUEUED
+        self._handshake_by = now + _TURN_SECONDS
+        return (AskTurn(),)
+
+    def _watch_silence(self, now: float) -> None:
+        """Begin to wonder, at a resume, whether anything will come; what was replayed came."""
+        self._had_events = self._had_events or self._events > 0
+        if self._had_events and (self._events or self._silent_since is None):
+            self._silent_since = now
+        if self._silent_since is not None:
+            self._stale_at = max(now, self._silent_since + self._timings.silence)
 
     def _invalidated(self, data: Any, now: float) -> Sequence[Action]:
         # What `d` means is not documented: only a plain true is taken for "may be resumed".
@@ -320,6 +391,10 @@ class GatewaySession:
         return self._reconnect(now, f"{what} (op 9, {json.dumps(data)[:40]})", pause=pause, fresh_token=identifying)
 
     def _token_refused(self, reason: str, now: float) -> Sequence[Action]:
+        if self.session_id is not None and not self._second_token:
+            # The token is to blame, not the session: what it still has comes with another token.
+            self._second_token = True
+            return self._reconnect(now, reason, fresh_token=True)
         self._forget()
         self._token_refusals += 1
         if self._token_refusals < _TOKEN_REFUSALS:
@@ -348,6 +423,7 @@ class GatewaySession:
             self._failed_resumes += 1
         else:
             return
+        self._had_events = self._had_events or self._events > 0
         self._ends.append(now)
         while self._ends[0] <= now - self._timings.window:
             self._ends.popleft()
@@ -357,7 +433,8 @@ class GatewaySession:
 
     def _forget(self) -> None:
         """Give the session up: the next connection identifies."""
-        self.session_id = self.seq = None
+        self.session_id = self.seq = self._silent_since = None
+        self._had_events = self._second_token = False
         self._failed_resumes = 0
         self._ends.clear()
 
@@ -380,7 +457,7 @@ class GatewaySession:
     def _offline(self, phase: Phase) -> None:
         self.phase = phase
         self._token = ""
-        self._handshake_by = self._beat_at = self._dead_at = math.inf
+        self._handshake_by = self._beat_at = self._dead_at = self._stale_at = math.inf
 
     def _heartbeat(self) -> Send:
         return _send(Opcode.HEARTBEAT, self.seq)
@@ -395,6 +472,7 @@ class GatewaySession:
 
 _WAITED_FOR: Final = {
     Phase.HELLO: "Hello",
+    Phase.QUEUED: "the turn to identify",
     Phase.IDENTIFYING: "READY",
     Phase.RESUMING: "RESUMED",
     Phase.LIVE: "an event",

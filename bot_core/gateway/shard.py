@@ -7,19 +7,25 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
 import aiohttp
 
 from bot_core.errors import AuthenticationError, OpenAPIError
-from bot_core.gateway.actions import Action, Deliver, Dispatch, Online, Reconnect, Send, Stop
-from bot_core.gateway.address import GatewayAddress
-from bot_core.gateway.session import GatewaySession
+from bot_core.gateway.actions import Action, AskTurn, Deliver, Dispatch, Online, Reconnect, Send, Stop
+from bot_core.gateway.discovery import Discovery
+from bot_core.gateway.kept import SessionKeeper
+from bot_core.gateway.pacing import IdentifyGate
+from bot_core.gateway.progress import Progress
+from bot_core.gateway.session import GatewaySession, Phase
 from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.token import AccessTokenSource
+from bot_core.slots import Delivery, current_delivery
+from bot_core.status import ShardStatus
 
-__all__ = ("DeliverCallback", "OnReady", "Shard")
+__all__ = ("DeliverCallback", "OnReady", "Shard", "is_fatal")
 
 DeliverCallback: TypeAlias = Callable[[Dispatch], Awaitable[None]]
 """Takes an event. It returns soon; while it does not, nothing more is read, and heartbeats go on."""
@@ -56,7 +62,9 @@ class Shard:
         http: Shared session; not closed here.
         session: The protocol.
         tokens: Where the access token comes from.
-        address: Where the WebSocket is.
+        discovery: Where the WebSocket is.
+        gate: When it may identify.
+        keeper: Remembers the session for the next process.
         clock: Monotonic seconds; the same for the session and for waiting.
         connect_timeout: Seconds that opening the socket may take.
     """
@@ -67,7 +75,9 @@ class Shard:
         session: GatewaySession,
         *,
         tokens: AccessTokenSource,
-        address: GatewayAddress,
+        discovery: Discovery,
+        gate: IdentifyGate,
+        keeper: SessionKeeper | None = None,
         clock: Callable[[], float] = time.monotonic,
         connect_timeout: float = _CONNECT_SECONDS,
     ) -> None:
@@ -76,46 +86,98 @@ class Shard:
         self.session = session
         self._http = http
         self._tokens = tokens
-        self._address = address
+        self._discovery = discovery
+        self._gate = gate
+        self._keeper = keeper
         self._clock = clock
         self._connect_timeout = connect_timeout
         self._token = ""
         self._blocked = False
-        self._stopping = asyncio.Event()
+        self._at_gate = False
+        self._my_turn = asyncio.Event()
+        self._progress = Progress()
+        self._connected_at: float | None = None
+        self._went_down = ""
+        self._identifies = self._resumes = 0
         self._replanned = asyncio.Event()
         self._planned = math.inf
 
-    def stop(self) -> None:
-        """Make `run` return soon, leaving the session resumable; may be called at any time, and again."""
-        self._stopping.set()
+    async def restore(self, intents: int) -> None:
+        """Take up the session of the last process, where one was kept, and keep what comes."""
+        if self._keeper is None:
+            return
+        session = self.session
+        kept = await self._keeper.load(session.shard, intents=intents)
+        if kept is not None:
+            session.take_up(kept.session_id, kept.seq)
+            self._progress = Progress(kept.seq)
+
+        def state() -> tuple[str, int, int] | None:
+            if session.session_id is None:
+                return None
+            return session.session_id, self._progress.seq, intents
+
+        self._keeper.watch(session.shard, state)
+
+    def status(self) -> ShardStatus:
+        """Return how it is doing."""
+        session, index, count = self.session, *self.session.shard
+        return ShardStatus(
+            index=index,
+            count=count,
+            state=session.phase.value,
+            connected_since=self._wall(self._connected_at if session.phase is Phase.LIVE else None),
+            last_event=self._wall(session.last_event_at),
+            heartbeat_seconds=session.round_trip,
+            identifies=self._identifies,
+            resumes=self._resumes,
+            went_down=self._went_down,
+        )
+
+    def _wall(self, moment: float | None) -> datetime | None:
+        return None if moment is None else datetime.now(UTC) - timedelta(seconds=self._clock() - moment)
 
     async def run(self, deliver: DeliverCallback, on_ready: OnReady | None = None) -> None:
-        """Hand out events until `stop`; faults that pass are survived.
+        """Hand out events until it is cancelled, which leaves the session resumable; faults that pass are survived.
 
         Raises:
             AuthenticationError: The platform does not accept appid and secret.
             GatewayError: The platform ended the connection for a reason that does not pass.
         """
-        await self._until_stopped(self._keep_connected(deliver, on_ready), name=self.name)
-
-    async def _keep_connected(self, deliver: DeliverCallback, on_ready: OnReady | None) -> None:
         while True:
-            ending = await self._connect(deliver, on_ready)
+            ending = await self._connect_in_turn(deliver, on_ready)
+            self._note_changed()
             if isinstance(ending, Stop):
+                self._went_down = str(ending.error)
                 raise ending.error
+            self._went_down = ending.reason
             if ending.fresh_token:
                 self._tokens.invalidate(self._token)
             what = "resuming" if ending.resume else "starting a new session"
             logger.warning("%s: %s; %s in %.1f s", self.name, ending.reason, what, ending.delay)
             await asyncio.sleep(ending.delay)
 
+    async def _connect_in_turn(self, deliver: DeliverCallback, on_ready: OnReady | None) -> Reconnect | Stop:
+        if self.session.session_id is None:
+            await self._gate.enter()
+            self._at_gate = True
+        try:
+            return await self._connect(deliver, on_ready)
+        finally:
+            self._leave_gate()
+
+    def _leave_gate(self) -> None:
+        if self._at_gate:
+            self._at_gate = False
+            self._gate.leave()
+
     async def _connect(self, deliver: DeliverCallback, on_ready: OnReady | None) -> Reconnect | Stop:
         """Live through one socket, or the vain attempt to open one."""
         try:
             self._token = await self._tokens.get()
-            url = await self._address.get()
+            url = (await self._discovery.get()).url
         except OpenAPIError as error:
-            if isinstance(error, AuthenticationError) and kind_of(error) is CodeKind.AUTH:
+            if is_fatal(error):
                 return Stop(error)
             return self._unreachable(str(error))
         try:
@@ -135,7 +197,7 @@ class Shard:
             await _leave(socket)
 
     def _not_open(self, reason: str) -> Reconnect | Stop:
-        self._address.failed()
+        self._discovery.failed()
         return self._unreachable(reason)
 
     def _unreachable(self, reason: str) -> Reconnect | Stop:
@@ -147,18 +209,23 @@ class Shard:
         self, socket: aiohttp.ClientWebSocketResponse, deliver: DeliverCallback, on_ready: OnReady | None
     ) -> Reconnect | Stop:
         self.session.opened(self._token, self._clock())
+        self._my_turn.clear()
         async with asyncio.TaskGroup() as tasks:
-            reader = tasks.create_task(self._read(socket, deliver, on_ready), name=f"{self.name}: reader")
-            beat = tasks.create_task(self._beat(socket), name=f"{self.name}: heartbeat")
-            done, _ = await asyncio.wait((reader, beat), return_when=asyncio.FIRST_COMPLETED)
-            reader.cancel()
-            beat.cancel()
-        return (reader if reader in done else beat).result()
+            works = (
+                tasks.create_task(self._read(socket, deliver, on_ready), name=f"{self.name}: reader"),
+                tasks.create_task(self._beat(socket), name=f"{self.name}: heartbeat"),
+                tasks.create_task(self._identify(socket), name=f"{self.name}: identify"),
+            )
+            done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+            for work in works:
+                work.cancel()
+        return next(work for work in works if work in done).result()
 
     async def _read(
         self, socket: aiohttp.ClientWebSocketResponse, deliver: DeliverCallback, on_ready: OnReady | None
     ) -> Reconnect | Stop:
         session, clock = self.session, self._clock
+        hand_out = self._hand_out if self._keeper is None else self._hand_out_and_watch
         while True:
             message = await socket.receive()
             if message.type in _DATA:
@@ -169,11 +236,13 @@ class Shard:
             for action in actions:
                 match action:
                     case Deliver(dispatch):
-                        await self._hand_out(deliver, dispatch)
+                        await hand_out(deliver, dispatch)
                     case Online():
                         await self._announce(action, on_ready)
                     case Send():
                         await _write(socket, action.text)
+                    case AskTurn():
+                        self._my_turn.set()
                     case Reconnect() | Stop():
                         return action
             if session.deadline < self._planned:
@@ -193,11 +262,32 @@ class Shard:
                 if isinstance(action, Send):
                     await _write(socket, action.text)
 
+    async def _identify(self, socket: aiohttp.ClientWebSocketResponse) -> Reconnect | Stop:
+        """Identify when the session asks for it and its turn has come; a resume never comes here."""
+        await self._my_turn.wait()
+        wait = await self._gate.turn()
+        if wait > 0:
+            ending = _ending(self.session.postponed(wait))
+            if ending:
+                return ending
+        for action in self.session.granted(self._clock()):
+            if isinstance(action, Send):
+                self._identifies += 1
+                await _write(socket, action.text)
+        self._leave_gate()
+        self._replanned.set()
+        await asyncio.Event().wait()  # nothing more to do: reader and heartbeat decide when the socket ends
+        raise AssertionError("an event that nobody sets was set")
+
     async def _announce(self, online: Online, on_ready: OnReady | None) -> None:
+        self._connected_at = self._clock()
         if online.resumed:
+            self._resumes += 1
             logger.info("%s: resumed, what was missed has arrived", self.name)
         else:
+            self._progress = Progress(online.dispatch.seq or 0)
             logger.info("%s: connected, a new session has begun", self.name)
+        self._note_changed()
         if on_ready is not None:
             await self._hand_out(on_ready, online.dispatch)
 
@@ -210,19 +300,34 @@ class Shard:
         finally:
             self._blocked = False
 
-    async def _until_stopped(self, work: Coroutine[None, None, None], *, name: str) -> None:
-        """Run `work` until it ends or `stop` is called."""
-        worker = asyncio.create_task(work, name=name)  # awaited, or cancelled and awaited, right here
-        stopping = asyncio.create_task(self._stopping.wait(), name=f"{name}: stop")
+    async def _hand_out_and_watch(self, receive: DeliverCallback, dispatch: Dispatch) -> None:
+        """Hand an event out, and learn when its handlers have finished; at once where nobody takes it up."""
+        progress, seq = self._progress, dispatch.seq
+        if seq is None or not progress.begin(seq):
+            await self._hand_out(receive, dispatch)
+            return
+
+        def finished() -> None:
+            progress.finish(seq)
+            self._note_changed()
+
+        delivery = Delivery(finished)
+        token = current_delivery.set(delivery)
         try:
-            await asyncio.wait((worker, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await self._hand_out(receive, dispatch)
         finally:
-            stopping.cancel()
-            if not worker.done():
-                worker.cancel()
-            await asyncio.wait((worker, stopping))
-        if not worker.cancelled():
-            worker.result()
+            current_delivery.reset(token)
+        if not delivery.taken:
+            finished()
+
+    def _note_changed(self) -> None:
+        if self._keeper is not None:
+            self._keeper.changed()
+
+
+def is_fatal(error: OpenAPIError) -> bool:
+    """Return whether the platform refuses appid and secret for good."""
+    return isinstance(error, AuthenticationError) and kind_of(error) is CodeKind.AUTH
 
 
 def _ending(actions: Sequence[Action]) -> Reconnect | Stop | None:

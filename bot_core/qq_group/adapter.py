@@ -20,6 +20,7 @@ from bot_core.qq_group.events import INTERACTION, MESSAGE_EVENTS, can_be_answere
 from bot_core.qq_group.receivers import new_receiver
 from bot_core.qq_group.reply import ReplyContext
 from bot_core.qq_group.seen import SeenEvents
+from bot_core.status import ShardStatus, SupportsStatus
 
 if TYPE_CHECKING:
     from bot_core.chain import Chain
@@ -45,6 +46,7 @@ class QQGroupAdapter:
         bot_name: Its name, once the platform said it.
         shutdown_grace: Seconds that running handlers get to finish.
         max_handlers: How many handlers may run at once.
+        health: Where ``GET /healthz`` is answered, if anywhere.
     """
 
     def __init__(self, appid: str, settings: AdapterSettings) -> None:
@@ -52,6 +54,7 @@ class QQGroupAdapter:
         self.bot_name = ""
         self.shutdown_grace = settings.shutdown_grace
         self.max_handlers = settings.max_handlers
+        self.health = settings.health
         self._settings = settings
         self._connection: Connection | None = None
         self._opening: asyncio.Event | None = None
@@ -118,6 +121,11 @@ class QQGroupAdapter:
         finally:
             self._receiver = None
             await acknowledgements.finish()
+
+    def shard_status(self) -> tuple[ShardStatus, ...]:
+        """Return how each connection to the platform is doing; nothing while there is none."""
+        receiver: object = self._receiver
+        return receiver.shard_status() if isinstance(receiver, SupportsStatus) else ()
 
     def stop(self) -> None:
         """Make `listen` return soon. May be called at any time, and again."""

@@ -1,4 +1,4 @@
-"""What one running adapter has open: HTTP session, tokens, client, media host."""
+"""What one running adapter has open: HTTP session, tokens, client, media host, and what its gateway keeps."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from bot_core.gateway.cluster import Cluster
+from bot_core.gateway.kept import FileSessionStore, SessionKeeper
+from bot_core.gateway.pacing import FilePacingStore
 from bot_core.openapi.client import OpenAPIClient
 from bot_core.openapi.pace import Pacer
 from bot_core.openapi.token import AccessTokenSource
-from bot_core.qq_group.downloads import Downloads
-from bot_core.qq_group.file_info import MemoryFileInfoStore
 from bot_core.qq_group.hosting import Hosting, open_hosting
 from bot_core.qq_group.reply import ReplyBook
 from bot_core.qq_group.sending import Sender, SendOptions
 from bot_core.qq_group.settings import AdapterSettings, Platform
-from bot_core.qq_group.uploads import Uploads
+from bot_core.qq_group.upload_room import open_uploads
 
 if TYPE_CHECKING:
     from bot_core.adapter import Adapter
@@ -40,6 +40,8 @@ class Connection:
         api: Typed calls.
         sender: Sends chains.
         hosting: Prepares and stores media.
+        account: Appid and platform: what the gateway's state is kept under.
+        keeper: Remembers the gateway's sessions for the next process, where that is wanted.
     """
 
     http: aiohttp.ClientSession
@@ -47,6 +49,8 @@ class Connection:
     api: OpenAPIClient
     sender: Sender
     hosting: Hosting
+    account: str
+    keeper: SessionKeeper | None = None
 
     def new_cluster(self, settings: AdapterSettings) -> Cluster:
         """Return a gateway that is not connected yet."""
@@ -58,6 +62,9 @@ class Connection:
             shard_index=settings.shard_index,
             shards=settings.shards,
             appid=self.tokens.appid,
+            account=self.account,
+            pacing=FilePacingStore(),
+            keeper=self.keeper,
         )
 
 
@@ -81,30 +88,24 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
         hosting = await stack.enter_async_context(
             open_hosting(settings.builder, settings.options, http=http, platform_on_loopback=platform.on_loopback)
         )
-        downloads_http = http
-        if settings.options.media_trust_env:
-            downloads_http = await stack.enter_async_context(_http_session(None, trust_env=True))
-        uploads = Uploads(
-            appid=adapter.appid,
-            api=api,
-            builder=hosting.builder,
-            host=hosting.host,
-            store=MemoryFileInfoStore(),
-            downloads=Downloads(downloads_http, settings.options),
-            inline_limit=settings.inline_limit,
-            platform_on_loopback=platform.on_loopback,
+        uploads = await stack.enter_async_context(
+            open_uploads(adapter.appid, api, hosting, settings, platform_on_loopback=platform.on_loopback)
         )
         replies = ReplyBook(settings.reply_limits, clock=timing.clock, wall_clock=timing.wall_clock)
         options = SendOptions(
             proactive_fallback=settings.proactive_fallback, text_limit=settings.text_limit, timing=timing
         )
-        yield Connection(http, tokens, api, Sender(adapter, api, uploads, replies, options), hosting)
+        account = f"{adapter.appid} at {platform.api_base}"
+        keeper = None
+        if settings.keeps_session:
+            keeper = await stack.enter_async_context(SessionKeeper(FileSessionStore(), account).open())
+        sender = Sender(adapter, api, uploads, replies, options)
+        yield Connection(http, tokens, api, sender, hosting, account, keeper)
 
 
-def _http_session(proxy: str | None, *, trust_env: bool = False) -> aiohttp.ClientSession:
+def _http_session(proxy: str | None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
         cookie_jar=aiohttp.DummyCookieJar(),
         proxy=proxy,
-        trust_env=trust_env,
     )

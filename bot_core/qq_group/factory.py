@@ -29,7 +29,7 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
     default_chain_builder: str | Sequence[str] | Builder | None = None,
     default_chain_builder_options: QQGroupChainBuilderOptions = QQGroupChainBuilderOptions(),  # noqa: B008 - frozen
     shard_index: int = 0,
-    shards: int = 1,
+    shards: int | Literal["auto"] = 1,
     subscribe_group_member_event: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature
     *,
     api_base: str | None = None,
@@ -38,6 +38,7 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
     intents: int | None = None,
     max_handlers: int = 256,
     inline_limit: int = _INLINE_LIMIT_BYTES,
+    reuse_across_chats: bool = True,
     shutdown_grace: float = 10.0,
     proactive_fallback: bool = False,
     pace: Pace = "adaptive",
@@ -45,6 +46,8 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
     text_limit: int | None = _TEXT_LIMIT,
     receive: Literal["ws", "webhook", "both"] = "ws",
     webhook: WebhookOptions | None = None,
+    keep_session: bool | None = None,
+    health: str | None = None,
 ) -> Callable[[str, str], QQGroupAdapter]:
     """Return the adapter for QQ groups and private chats, to be given to `AmiyaBot`.
 
@@ -55,14 +58,17 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
             `get_image`, `get_voice` and `get_video`. What was given open is not closed.
         default_chain_builder_options: Settings of the driver `local`, and of downloads.
         shard_index: Which shard this process runs.
-        shards: How many there are.
+        shards: How many there are; `auto`: as many as the platform recommends, all in this process.
         subscribe_group_member_event: Subscribe to joins and leaves of members; needs a right.
         api_base: Address of the API; else ``QQ_API_BASE``, else the public platform.
         token_url: Whole address of ``getAppAccessToken``; else ``QQ_TOKEN_URL``, else it is below `api_base`.
         proxy: HTTP proxy for everything that the bot sends.
         intents: Bits of the events to subscribe to, in place of the usual ones.
         max_handlers: How many handlers run at once.
-        inline_limit: Up to how many bytes a medium goes up as `file_data` where it has no URL.
+        inline_limit: Up to how many bytes a medium that has no URL goes up in one request; above it, in parts. Less,
+            once the platform says that this is too much.
+        reuse_across_chats: Upload a medium once for all groups (and once for all private chats); ends by itself where
+            the platform does not take that.
         shutdown_grace: Seconds that running handlers get when the bot ends.
         proactive_fallback: Send unasked what a message takes no more replies for, rather than raise
             `ReplyContextError`. The platform allows few such messages.
@@ -73,6 +79,9 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
         receive: How events come: over the WebSocket (`ws`), by signed POST (`webhook`), or by both while moving from
             one to the other; what comes by both is handled once.
         webhook: Where to listen for `webhook` and `both`.
+        keep_session: Keep the session in the state folder, so that a restart within five minutes gets what came
+            meanwhile; `None`: what ``QQBOT_KEEP_SESSION`` says, which ``qqbot run`` switches on.
+        health: Address (``127.0.0.1:8087``) on which ``GET /healthz`` tells how the bot is doing; `None`: nowhere.
 
     Raises:
         ConfigurationError: An argument makes no sense. Whether drivers and addresses are right shows at the start.
@@ -90,6 +99,7 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
         intents=intents,
         max_handlers=max_handlers,
         inline_limit=inline_limit,
+        reuse_across_chats=reuse_across_chats,
         shutdown_grace=shutdown_grace,
         proactive_fallback=proactive_fallback,
         pace=pace,
@@ -97,6 +107,8 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
         text_limit=text_limit,
         receive=receive,
         webhook=webhook,
+        keep_session=keep_session,
+        health=health,
     )
 
     def adapter(appid: str, token: str = "") -> QQGroupAdapter:  # noqa: ARG001 - the retired fixed token is not sent

@@ -33,7 +33,7 @@ class AdapterSettings:
     builder: str | Sequence[str] | Builder | None = None
     options: QQGroupChainBuilderOptions = field(default_factory=QQGroupChainBuilderOptions)
     shard_index: int = 0
-    shards: int = 1
+    shards: int | Literal["auto"] = 1
     subscribe_group_member_event: bool = False
     api_base: str | None = None
     token_url: str | None = None
@@ -41,6 +41,7 @@ class AdapterSettings:
     intents: int | None = None
     max_handlers: int = 256
     inline_limit: int = 0
+    reuse_across_chats: bool = True
     shutdown_grace: float = 10.0
     proactive_fallback: bool = False
     pace: Pace = "adaptive"
@@ -49,16 +50,13 @@ class AdapterSettings:
     timing: Timing = field(default_factory=Timing)
     receive: Literal["ws", "webhook", "both"] = "ws"
     webhook: WebhookOptions | None = None
+    keep_session: bool | None = None
+    health: str | None = None
 
     def __post_init__(self) -> None:
         if not self.client_secret:
             raise ConfigurationError("client_secret is empty; it is the AppSecret of the bot's page on q.qq.com")
-        if type(self.shards) is not int or self.shards < 1:
-            raise ConfigurationError(f"shards must be a whole number from 1, got {self.shards!r}")
-        if not 0 <= self.shard_index < self.shards:
-            raise ConfigurationError(
-                f"shard_index must be from 0 to {self.shards - 1} (shards={self.shards}), got {self.shard_index!r}"
-            )
+        check_shards(self.shard_index, self.shards)
         for name in ("max_handlers", "inline_limit"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)!r}")
@@ -90,12 +88,37 @@ class AdapterSettings:
             )
 
     @property
+    def keeps_session(self) -> bool:
+        """Whether a restart resumes the session of the last process."""
+        if self.keep_session is not None:
+            return self.keep_session
+        return os.environ.get("QQBOT_KEEP_SESSION", "").lower() in ("1", "true", "yes", "on")
+
+    @property
     def wanted_intents(self) -> int:
         """The events to subscribe to."""
         if self.intents is not None:
             return self.intents
         wanted = Intents.GROUP_AND_C2C_EVENT | Intents.INTERACTION
         return wanted | Intents.GROUP_MEMBER_EVENT if self.subscribe_group_member_event else wanted
+
+
+def check_shards(index: int, shards: int | str) -> None:
+    """Refuse shards that do not exist.
+
+    Raises:
+        ConfigurationError: It says which there are.
+    """
+    if shards == "auto":
+        if index != 0:
+            raise ConfigurationError(
+                f'shards="auto" runs all shards in this process: leave shard_index out, got {index!r}'
+            )
+        return
+    if type(shards) is not int or shards < 1:
+        raise ConfigurationError(f'shards must be a whole number from 1, or "auto", got {shards!r}')
+    if not 0 <= index < shards:
+        raise ConfigurationError(f"shard_index must be from 0 to {shards - 1} (shards={shards}), got {index!r}")
 
 
 @dataclass(frozen=True, slots=True)

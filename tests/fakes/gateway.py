@@ -120,6 +120,8 @@ class FakePlatform:
         self.socket_replies: deque[Reply] = deque()
         self.connections: asyncio.Queue[Connection] = asyncio.Queue()
         self.tokens = 0
+        self.shards = 1
+        self.start_limit = {"total": 1500, "remaining": 1500, "reset_after": 86_400_000, "max_concurrency": 1}
 
     @property
     def base(self) -> str:
@@ -167,8 +169,9 @@ class FakePlatform:
             reply = self.replies.popleft()
             await asyncio.sleep(reply.delay)
             return reply.response()
-        if call.path == "/gateway":
-            return Reply(body={"url": f"ws://127.0.0.1:{self.port}/websocket"}).response()
+        if call.path == "/gateway/bot":
+            url = f"ws://127.0.0.1:{self.port}/websocket"
+            return Reply(body={"url": url, "shards": self.shards, "session_start_limit": self.start_limit}).response()
         return Reply().response()
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:

@@ -13,25 +13,33 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from bot_core.errors import AuthenticationError, GatewayError, OpenAPIError
+from bot_core.errors import AuthenticationError, GatewayError
 from bot_core.gateway.actions import Dispatch
-from bot_core.gateway.address import GatewayAddress
 from bot_core.gateway.cluster import Cluster
+from bot_core.gateway.discovery import Discovery
+from bot_core.gateway.pacing import IdentifyGate, MemoryPacingStore
 from bot_core.gateway.session import GatewaySession, Timings
 from bot_core.gateway.shard import Shard
 from bot_core.openapi.client import OpenAPIClient
 from bot_core.openapi.token import AccessTokenSource
-from bot_core.openapi.values import Intents
+from bot_core.openapi.values import GatewayInfo, Intents
 from tests.fakes.gateway import APPID, SECRET, FakePlatform, Reply
 
 QUICK = Timings(backoff=(0.01, 0.02, 0.03), handshake=0.2, invalid_session=0.03, too_fast=0.03, identify_gap=0.01)
 INTENTS = Intents.GROUP_AND_C2C_EVENT | Intents.INTERACTION
 
 
+def info(url: str = "ws://a", **limits: Any) -> GatewayInfo:
+    known = {"shards": 1, "total": 1500, "remaining": 1500, "reset_after_seconds": 86400, "max_concurrency": 1}
+    return GatewayInfo(url=url, **(known | limits))
+
+
 class Bot:
     """One account that keeps what it gets."""
 
-    def __init__(self, http: aiohttp.ClientSession, platform: FakePlatform, secret: str, timings: Timings) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, platform: FakePlatform, secret: str, timings: Timings, **more: Any
+    ) -> None:
         self.events: list[Dispatch] = []
         self.online: list[str] = []
         self.gate = asyncio.Event()
@@ -39,9 +47,8 @@ class Bot:
         self.fault: Callable[[Dispatch], None] = lambda _dispatch: None
         tokens = AccessTokenSource(http, appid=APPID, client_secret=secret, token_url=platform.token_url, timeout=1)
         api = OpenAPIClient(http, api_base=platform.base, tokens=tokens, timeout=1)
-        self.cluster = Cluster(
-            api, tokens, http, intents=INTENTS, shard_index=1, shards=3, appid=APPID, timings=timings
-        )
+        arguments = {"shard_index": 1, "shards": 3} | more
+        self.cluster = Cluster(api, tokens, http, intents=INTENTS, appid=APPID, timings=timings, **arguments)
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> asyncio.Task[None]:
@@ -82,8 +89,8 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 async def new_bot(platform: FakePlatform, http: aiohttp.ClientSession) -> AsyncIterator[Callable[..., Bot]]:
     bots: list[Bot] = []
 
-    def create(secret: str = SECRET, timings: Timings = QUICK) -> Bot:
-        bots.append(Bot(http, platform, secret, timings))
+    def create(secret: str = SECRET, timings: Timings = QUICK, **more: Any) -> Bot:
+        bots.append(Bot(http, platform, secret, timings, **more))
         return bots[-1]
 
     yield create
@@ -141,7 +148,7 @@ async def test_resume_replays_what_was_missed(bot: Bot, platform: FakePlatform) 
     await connection.event("X", "after", seq=5)
     await bot.until(lambda: bot.got == ["before", "missed", "after"])
     assert bot.online == ["READY", "RESUMED"]
-    assert [call.path for call in platform.calls] == ["/gateway"]
+    assert [call.path for call in platform.calls] == ["/gateway/bot"]
 
 
 @pytest.mark.asyncio
@@ -274,9 +281,7 @@ async def test_a_platform_that_is_not_there_yet(
     task = bot.start()
     await bot.until(lambda: len(warnings(caplog)) >= 3)
     assert not task.done()
-    assert all(
-        "getAppAccessToken failed" in line and "starting a new session in 0.0 s" in line for line in warnings(caplog)
-    )
+    assert all("getAppAccessToken failed" in line and "asking again in 0.0 s" in line for line in warnings(caplog))
     async with FakePlatform(platform.port) as late:
         await (await late.accept()).ready()
         await bot.until(lambda: bot.online == ["READY"])
@@ -320,7 +325,7 @@ async def test_a_gateway_that_refuses_connections_passes(
     bot.start()
     await bot.until(lambda: len(warnings(caplog)) >= 3)
     assert "cannot be reached" in warnings(caplog)[2]
-    assert [call.path for call in platform.calls] == ["/gateway"]  # not asked again so soon
+    assert [call.path for call in platform.calls] == ["/gateway/bot"]  # not asked again so soon
 
 
 @pytest.mark.asyncio
@@ -417,10 +422,10 @@ async def test_a_socket_that_never_opens_is_given_up(
 
     asked = 0
 
-    async def address() -> str:
+    async def ask() -> GatewayInfo:
         nonlocal asked
         asked += 1
-        return f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        return info(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
 
     async def deliver(_dispatch: Dispatch) -> None:
         raise AssertionError
@@ -429,38 +434,15 @@ async def test_a_socket_that_never_opens_is_given_up(
     async with server:
         tokens = AccessTokenSource(http, appid=APPID, client_secret=SECRET, token_url=platform.token_url)
         session = GatewaySession(intents=INTENTS, timings=QUICK)
-        shard = Shard(http, session, tokens=tokens, address=GatewayAddress(address, ask_again=0), connect_timeout=0.05)
+        discovery = Discovery(ask, ask_again=0)
+        gate = IdentifyGate(APPID, MemoryPacingStore(), discovery)
+        shard = Shard(http, session, tokens=tokens, discovery=discovery, gate=gate, connect_timeout=0.05)
         running = asyncio.create_task(shard.run(deliver))
         async with asyncio.timeout(2):
             while len(warnings(caplog)) < 2:  # noqa: ASYNC110 - a log line cannot be awaited
                 await asyncio.sleep(0.01)
-        shard.stop()
-        await running
+        running.cancel()
+        await asyncio.wait({running})
         await asyncio.wait_for(hung_up.wait(), 1)
     assert "did not open a WebSocket within 0.05 s" in warnings(caplog)[0]
     assert asked >= 2
-
-
-@pytest.mark.asyncio
-async def test_the_address_is_kept_and_asked_for_anew_after_a_failure_but_not_too_often() -> None:
-    now = 0.0
-    answers: list[str | OpenAPIError] = ["ws://a", OpenAPIError("busy"), "ws://b"]
-
-    async def ask() -> str:
-        answer = answers.pop(0)
-        if isinstance(answer, OpenAPIError):
-            raise answer
-        return answer
-
-    address = GatewayAddress(ask, clock=lambda: now)
-    assert [await address.get(), await address.get()] == ["ws://a", "ws://a"]
-    address.failed()
-    now = 9
-    assert await address.get() == "ws://a"
-    now = 10
-    assert await address.get() == "ws://a"  # busy, so the known one is tried again
-    now = 20
-    assert await address.get() == "ws://b"
-    now = 1000
-    assert await address.get() == "ws://b"
-    assert answers == []

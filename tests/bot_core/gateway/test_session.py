@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bot_core.errors import AuthenticationError, GatewayError
-from bot_core.gateway.actions import Action, Deliver, Dispatch, Online, Reconnect, Send, Stop
+from bot_core.gateway.actions import Action, AskTurn, Deliver, Dispatch, Online, Reconnect, Send, Stop
 from bot_core.gateway.close_codes import CLOSE_CODES, CloseAction, look_up
 from bot_core.gateway.session import GatewaySession, Phase
 from bot_core.openapi.values import Intents
@@ -17,9 +17,11 @@ INTENTS = Intents.GROUP_AND_C2C_EVENT | Intents.INTERACTION
 class Driver:
     """Drives a session as a shard does, with a clock of its own."""
 
-    def __init__(self, intents: int = INTENTS, **known: Any) -> None:
+    def __init__(self, intents: int = INTENTS, *, kept: tuple[str, int] | None = None) -> None:
         self.now = 1000.0
-        self.session = GatewaySession(intents=intents, shard=(0, 2), jitter=lambda: 1.0, **known)
+        self.session = GatewaySession(intents=intents, shard=(0, 2), jitter=lambda: 1.0)
+        if kept is not None:
+            self.session.take_up(*kept)
 
     def receive(self, frame: Any) -> list[Action]:
         return list(self.session.received(frame if isinstance(frame, str) else json.dumps(frame), self.now))
@@ -29,8 +31,10 @@ class Driver:
 
     def greet(self, interval: Any = 41250) -> dict[str, Any]:
         self.session.opened("T", self.now)
-        (send,) = self.receive({"op": 10, "d": {"heartbeat_interval": interval}})
-        return frame_of(send)
+        (action,) = self.receive({"op": 10, "d": {"heartbeat_interval": interval}})
+        if action == AskTurn():
+            (action,) = self.session.granted(self.now)
+        return frame_of(action)
 
     def go_live(self, session_id: str = "S", seq: int = 1) -> None:
         assert self.greet()["op"] == 2
@@ -101,7 +105,7 @@ def test_resume_after_a_cut(live: Driver) -> None:
 
 
 def test_a_session_that_was_kept_is_resumed() -> None:
-    assert Driver(session_id="K", seq=7).greet()["d"] == {"token": "QQBot T", "session_id": "K", "seq": 7}
+    assert Driver(kept=("K", 7)).greet()["d"] == {"token": "QQBot T", "session_id": "K", "seq": 7}
 
 
 def test_op_7_and_the_4009_that_follows_keep_the_session(live: Driver) -> None:
@@ -274,7 +278,30 @@ def test_4008_waits_a_minute_and_resumes(live: Driver) -> None:
     assert (ending.delay, ending.resume) == (60, True)
 
 
-def test_4004_takes_new_tokens_and_not_for_ever(live: Driver) -> None:
+def test_4004_takes_a_new_token_and_keeps_the_session_once(live: Driver) -> None:
+    ending = live.close(4004)
+    assert ending.fresh_token
+    assert live.again(ending)["op"] == 6
+    ending = live.close(4004)
+    assert ending.fresh_token
+    assert live.again(ending)["op"] == 2
+
+
+def test_4004_after_a_resume_is_one_more_resume(live: Driver) -> None:
+    live.now += live.close(4009).delay
+    assert live.greet()["op"] == 6
+    ending = live.close(4004)
+    assert ending.fresh_token
+    live.now += ending.delay
+    live.resume()
+    live.now += live.close(4009).delay
+    assert live.greet()["op"] == 6
+    assert live.again(live.close(4004))["op"] == 6
+
+
+def test_4004_is_not_answered_with_new_tokens_for_ever(live: Driver) -> None:
+    live.session.closed(4004, live.now)
+    live.greet()
     for _ in range(5):
         ending = live.close(4004)
         assert ending.fresh_token
@@ -333,7 +360,8 @@ def test_bytes_are_read_like_text(live: Driver) -> None:
 @pytest.mark.parametrize("hello", [None, [], {}, {"heartbeat_interval": "x"}, {"heartbeat_interval": -1}], ids=str)
 def test_a_hello_without_an_interval_is_good_enough(driver: Driver, hello: Any) -> None:
     driver.session.opened("T", driver.now)
-    assert frame_of(*driver.receive({"op": 10, "d": hello}))["op"] == 2
+    assert driver.receive({"op": 10, "d": hello}) == [AskTurn()]
+    assert frame_of(*driver.session.granted(driver.now))["op"] == 2
     assert driver.session.deadline == driver.now + 30
 
 
@@ -351,6 +379,83 @@ def test_ready_without_a_session_is_live_and_identifies_next_time(driver: Driver
 
 def test_neither_token_nor_frame_is_shown(driver: Driver) -> None:
     driver.session.opened("T0KEN", driver.now)
-    (send,) = driver.receive({"op": 10, "d": {}})
+    driver.receive({"op": 10, "d": {}})
+    (send,) = driver.session.granted(driver.now)
     assert "T0KEN" not in repr(send)
     assert "T0KEN" in send.text  # type: ignore[union-attr]
+
+
+def test_a_resumed_session_that_delivers_nothing_is_given_up(live: Driver) -> None:
+    live.now += live.close(4009).delay
+    live.resume()
+    resumed_at = live.now
+    live.now += live.close(4009).delay  # the next resume does not begin the count anew
+    live.resume()
+    ending = silent_until_it_ends(live)
+    assert 600 <= live.now - resumed_at < 620
+    assert "nothing has come for 600 s" in ending.reason
+    assert live.again(ending)["op"] == 2
+
+
+@pytest.mark.parametrize("moment", ["replayed", "live"])
+def test_one_event_shows_that_a_session_lives(live: Driver, moment: str) -> None:
+    live.now += live.close(4009).delay
+    live.greet()
+    if moment == "replayed":
+        live.event("X", {}, 3)
+    live.event("RESUMED", "", 4)
+    resumed_at = live.now
+    if moment == "live":
+        live.event("X", {}, 5)
+        assert live.session.deadline - live.now < 60
+        for _ in range(20):
+            beat(live)
+        assert live.now - resumed_at > 700
+        assert live.session.phase is Phase.LIVE
+    else:  # it came: from here on it is watched again
+        silent_until_it_ends(live)
+        assert live.now - resumed_at >= 600
+
+
+def test_a_session_that_never_had_an_event_is_not_suspected() -> None:
+    quiet = Driver()
+    quiet.go_live()
+    quiet.now += quiet.close(4009).delay
+    quiet.resume()
+    for _ in range(20):
+        beat(quiet)
+    assert quiet.session.phase is Phase.LIVE
+
+
+def test_its_turn_is_asked_for_and_may_be_far_off(driver: Driver) -> None:
+    driver.session.opened("T", driver.now)
+    assert driver.receive({"op": 10, "d": {"heartbeat_interval": 20_000}}) == [AskTurn()]
+    driver.now = driver.session.deadline
+    assert frame_of(*driver.session.tick(driver.now))["op"] == 1  # a socket that waits is kept alive
+    assert driver.session.postponed(25) == (Reconnect(25, "other shards identify first", resume=False),)
+    assert driver.session.granted(driver.now) == ()
+    assert driver.session.postponed(25) == ()
+
+
+def test_the_answer_to_a_heartbeat_is_timed(live: Driver) -> None:
+    live.now = live.session.deadline
+    live.session.tick(live.now)
+    live.now += 0.25
+    live.receive({"op": 11})
+    assert live.session.round_trip == 0.25
+
+
+def beat(driver: Driver) -> list[Action]:
+    """Let the next deadline come; the platform answers heartbeats."""
+    driver.now = max(driver.now, driver.session.deadline)
+    actions = list(driver.session.tick(driver.now))
+    driver.receive({"op": 11})
+    return actions
+
+
+def silent_until_it_ends(driver: Driver) -> Reconnect:
+    for _ in range(100):
+        for action in beat(driver):
+            if isinstance(action, Reconnect):
+                return action
+    pytest.fail("it is kept for ever")

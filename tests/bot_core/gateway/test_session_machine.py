@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from bot_core.gateway.actions import Action, Reconnect, Send, Stop
+from bot_core.gateway.actions import Action, AskTurn, Reconnect, Send, Stop
 from bot_core.gateway.close_codes import CLOSE_CODES
 from bot_core.gateway.session import GatewaySession, Phase
 from bot_core.openapi.values import Intents, as_int
@@ -38,6 +38,7 @@ class GatewayMachine(RuleBasedStateMachine):
         intents = Intents.GROUP_AND_C2C_EVENT | Intents.INTERACTION | Intents.GROUP_MEMBER_EVENT
         self.session = GatewaySession(intents=intents, jitter=lambda: 0.0)
         self.connected = False
+        self.asked = False
         self.stopped = False
         self.connect_at: float | None = self.now
         self.last_identify = -math.inf
@@ -55,6 +56,10 @@ class GatewayMachine(RuleBasedStateMachine):
                     assert 0 <= delay <= 60
                     assert resume == (self.session.session_id is not None)
                     self.connected, self.connect_at = False, self.now + delay
+                    self.asked = False
+                case AskTurn():
+                    assert self.session.session_id is None
+                    self.asked = True
                 case Stop():
                     self.connected, self.stopped, self.connect_at = False, True, None
                 case _:
@@ -68,6 +73,8 @@ class GatewayMachine(RuleBasedStateMachine):
             assert frame["d"]["seq"] == (self.session.seq or 0)
         elif frame["op"] == 2:
             assert self.session.session_id is None
+            assert self.asked
+            self.asked = False
             assert self.now - self.last_identify >= IDENTIFY_GAP - ROUNDING
             self.last_identify = self.now
         else:
@@ -99,6 +106,19 @@ class GatewayMachine(RuleBasedStateMachine):
     def hello(self, interval: int | None) -> None:
         self.frame({"op": 10, "d": {"heartbeat_interval": interval}})
 
+    @rule()
+    def its_turn_comes(self) -> None:
+        was_asked = self.asked and self.connected
+        actions = list(self.session.granted(self.now))
+        assert bool(actions) == was_asked
+        self.take(actions)
+
+    @precondition(lambda self: self.asked and self.connected)
+    @rule(wait=st.floats(15, 60))
+    def its_turn_is_far_off(self, wait: float) -> None:
+        (action,) = self.session.postponed(wait)
+        self.take([action])
+
     @precondition(lambda self: self.connected)
     @rule(session_id=session_ids, seq=st.integers(0, 5))
     def ready(self, session_id: str, seq: int) -> None:
@@ -117,6 +137,7 @@ class GatewayMachine(RuleBasedStateMachine):
     @rule()
     def live_quickly(self) -> None:
         self.hello(41250)
+        self.its_turn_comes()
         self.ready("A", 1)
 
     @precondition(lambda self: self.connected)

@@ -1,0 +1,95 @@
+"""Small files in the state folder that several processes of one user share; blocks, so that it is called in threads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+__all__ = ("file_name", "gateway_folder", "locked", "write_whole")
+
+# A lock is held for a read and a write of some hundred bytes; whoever holds it longer was stopped in the middle.
+_LOCK_SECONDS: Final = 5.0
+_LOOK_AGAIN_SECONDS: Final = 0.01
+
+
+def gateway_folder(state: Path | None = None) -> Path:
+    """Return the folder for what gateways keep; make it, readable by this user only.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    import platformdirs  # noqa: PLC0415 - only when a bot starts
+
+    root = state or Path(os.environ.get("QQMEDIA_STATE") or platformdirs.user_state_path("qqmedia"))
+    folder = root / "gateway"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def file_name(*parts: object) -> str:
+    """Return a name for a file about these: readable, and different for different parts on every file system."""
+    text = "\0".join(str(part) for part in parts)
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", str(parts[0]))[:40]
+    return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+@contextmanager
+def locked(path: Path, *, timeout: float = _LOCK_SECONDS) -> Iterator[None]:
+    """Hold the lock file while the block runs. It goes with its process, however that ends.
+
+    Raises:
+        TimeoutError: Another process holds it and does not let go.
+        OSError: The file cannot be made.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        give_up_at = time.monotonic() + timeout
+        while True:
+            try:
+                _try_lock(descriptor)
+                break
+            except OSError:
+                if time.monotonic() >= give_up_at:
+                    raise TimeoutError(f"{path} is locked by another process") from None
+                time.sleep(_LOOK_AGAIN_SECONDS)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write a file so that a reader, and the next start, see the old content or the new, never a part.
+
+    Raises:
+        OSError: It cannot be written; the old content is still there.
+    """
+    handle, made = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
+    name = Path(made)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+        name.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            name.unlink()
+        raise

@@ -1,0 +1,206 @@
+"""Sessions that outlive their process: after a restart the platform replays what was missed (PLATFORM 4.6, rule 7)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from bot_core.gateway._state import file_name, gateway_folder, write_whole
+
+__all__ = ("FileSessionStore", "KeptSession", "MemorySessionStore", "SessionKeeper", "SessionStore")
+
+# The platform keeps a session for some minutes; an older one costs a refused resume for nothing.
+_YOUNG_SECONDS: Final = 300.0
+
+# What finished within this time before a kill comes again, and its answers are refused as duplicates.
+_WRITE_EVERY_SECONDS: Final = 0.25
+
+logger = logging.getLogger("bot_core.gateway")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptSession:
+    """One session, as it is kept.
+
+    Attributes:
+        session_id: The platform's name for it.
+        seq: Of the last event up to which every handler has finished.
+        intents: What the bot wanted to hear when it began.
+        at: Wall clock in seconds, when the session was last known to be alive.
+    """
+
+    session_id: str
+    seq: int
+    intents: int
+    at: float
+
+
+class SessionStore(Protocol):
+    """Keeps one session for each key; a key is a string that names account and shard."""
+
+    async def load(self, key: str) -> KeptSession | None:
+        """Return what was kept; `None` where there is nothing, or nothing that can be read."""
+        ...
+
+    async def save(self, key: str, session: KeptSession | None) -> None:
+        """Keep it, wholly or not at all; `None` forgets it.
+
+        Raises:
+            OSError: It could not be kept.
+        """
+        ...
+
+
+class MemorySessionStore:
+    """Keeps sessions as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, KeptSession] = {}
+
+    async def load(self, key: str) -> KeptSession | None:
+        """See `SessionStore`."""
+        return self._sessions.get(key)
+
+    async def save(self, key: str, session: KeptSession | None) -> None:
+        """See `SessionStore`."""
+        if session is None:
+            self._sessions.pop(key, None)
+        else:
+            self._sessions[key] = session
+
+
+class FileSessionStore:
+    """Keeps each session in a file of its own in the state folder, readable by this user only.
+
+    Args:
+        state: The state folder; else ``QQMEDIA_STATE``, else the user's.
+    """
+
+    def __init__(self, state: Path | None = None) -> None:
+        self._state = state
+
+    async def load(self, key: str) -> KeptSession | None:
+        """See `SessionStore`."""
+        return await asyncio.to_thread(self._load, key)
+
+    async def save(self, key: str, session: KeptSession | None) -> None:
+        """See `SessionStore`."""
+        await asyncio.to_thread(self._save, key, session)
+
+    def _path(self, key: str) -> Path:
+        return gateway_folder(self._state) / f"{file_name(key)}.session.json"
+
+    def _load(self, key: str) -> KeptSession | None:
+        try:
+            raw: Any = json.loads(self._path(key).read_bytes())
+            kept = KeptSession(**raw)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            logger.warning("the session that was kept cannot be read, a new one begins: %s", error)
+            return None
+        numbers: tuple[object, ...] = (kept.seq, kept.intents, kept.at)
+        whole = bool(kept.session_id) and all(isinstance(number, (int, float)) for number in numbers)
+        return kept if whole else None
+
+    def _save(self, key: str, session: KeptSession | None) -> None:
+        path = self._path(key)
+        if session is not None:
+            write_whole(path, json.dumps(asdict(session)))
+            return
+        path.unlink(missing_ok=True)
+
+
+class SessionKeeper:
+    """Writes what shards tell it, in the background and not too often; the last word when it is closed.
+
+    Args:
+        store: Where.
+        account: Appid and platform.
+        write_every: Least seconds between two writes.
+        clock: Wall clock in seconds.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        account: str,
+        *,
+        write_every: float = _WRITE_EVERY_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._account = account
+        self._write_every = write_every
+        self._clock = clock
+        self._sources: dict[str, Callable[[], KeptSession | None]] = {}
+        self._written: dict[str, KeptSession | None] = {}
+        self._changed = asyncio.Event()
+        self._complained = False
+
+    async def load(self, shard: tuple[int, int], *, intents: int) -> KeptSession | None:
+        """Return the session of this shard, if it is young and was for the same events."""
+        kept = await self._store.load(self._key(shard))
+        if kept is None or kept.intents != intents or not 0 <= self._clock() - kept.at < _YOUNG_SECONDS:
+            return None
+        return kept
+
+    def watch(self, shard: tuple[int, int], source: Callable[[], tuple[str, int, int] | None]) -> None:
+        """Keep what `source` tells from now on: session id, sequence and intents, or `None` where there is none."""
+
+        def look() -> KeptSession | None:
+            found = source()
+            if found is None:
+                return None
+            session_id, seq, intents = found
+            return KeptSession(session_id=session_id, seq=seq, intents=intents, at=self._clock())
+
+        self._sources[self._key(shard)] = look
+
+    def changed(self) -> None:
+        """Something is to be written before long."""
+        self._changed.set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[SessionKeeper]:
+        """Write while the block runs, and once more at its end."""
+        writer = asyncio.create_task(self._write_on(), name=f"sessions of {self._account}")
+        try:
+            yield self
+        finally:
+            writer.cancel()
+            await asyncio.wait((writer,))
+            await self._write()
+
+    async def _write_on(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await self._write()
+            await asyncio.sleep(self._write_every)
+
+    async def _write(self) -> None:
+        for key, look in self._sources.items():
+            session, before = look(), self._written.get(key)
+            if session is not None and before is not None and replace(session, at=before.at) == before:
+                session = session if session.at - before.at >= 1 else before
+            if session is before and key in self._written:
+                continue
+            try:
+                await self._store.save(key, session)
+                self._written[key] = session
+            except OSError as error:
+                if not self._complained:
+                    self._complained = True
+                    logger.warning("the session cannot be kept, so a restart may lose events: %s", error)
+
+    def _key(self, shard: tuple[int, int]) -> str:
+        index, count = shard
+        return f"{self._account} {index}/{count}"
