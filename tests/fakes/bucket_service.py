@@ -153,6 +153,7 @@ class BucketService(ABC):
         public_read: Whether anybody may read objects.
         clock_offset: Seconds by which the service's clock is ahead of ours.
         quota_bytes: Refuse to hold more than this.
+        damage_next: How many bodies come in damaged.
     """
 
     prefix: ClassVar[str]  # of the vendor's headers
@@ -170,6 +171,7 @@ class BucketService(ABC):
         self.public_read = False
         self.clock_offset = 0.0
         self.quota_bytes: int | None = None
+        self.damage_next = 0
         self.url = ""
         self._numbers = itertools.count(1)
         self._faults: list[_Fault] = []
@@ -399,6 +401,9 @@ class BucketService(ABC):
         sink = await asyncio.to_thread(file.open, "wb")
         try:
             while block := await _block(request):
+                if self.damage_next:
+                    self.damage_next -= 1
+                    block = bytes([block[0] ^ 1]) + block[1:]
                 size += len(block)
                 crc64 = await asyncio.to_thread(_take_in, sink, block, md5.update, crc64)
         finally:
