@@ -14,6 +14,8 @@ from yarl import URL
 
 from bot_core.errors import OpenAPIError
 from bot_core.openapi.answers import no_answer, read_answer
+from bot_core.openapi.bodies import Base64Source, StreamedBody, streamed_json
+from bot_core.openapi.chunks import UploadPlan, read_plan
 from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.pace import Pacer
 from bot_core.openapi.token import AccessTokenSource
@@ -40,6 +42,10 @@ _LEAST_SECONDS: Final = 0.1
 
 # How long a call waits for its turn where its caller gives no limit.
 _PATIENCE_SECONDS: Final = 60.0
+
+# All of a large body takes no longer than a line of 1 Mbit/s does, and the platform a minute on top.
+_IDLE_SECONDS: Final = 60.0
+_SLOWEST_BYTES_PER_SECOND: Final = 128 * 1024
 
 # aiohttp writes raw bytes in one go and warns above 1 MiB; a file object it writes in pieces.
 _LARGE_BODY_BYTES: Final = 256 * 1024
@@ -108,11 +114,15 @@ class OpenAPIClient:
         *,
         file_type: FileType,
         url: str | None = None,
-        file_data: str | None = None,
+        file_data: str | Base64Source | None = None,
         upload_id: str | None = None,
         file_name: str | None = None,
+        timeout: float | None = None,
     ) -> FileInfo:
-        """Hand a medium over by `url`, `file_data` (base64) or `upload_id`, whichever is given; sends nothing yet.
+        """Hand a medium over by `url`, `file_data` or `upload_id`, whichever is given; sends nothing yet.
+
+        `file_data` is base64, or what is to be encoded while it is sent, so that no more than a piece of it is held.
+        `timeout` is in seconds; without it, what the size asks for.
 
         Raises:
             MediaRefusedError: The platform does not take it, or could not fetch the URL.
@@ -123,7 +133,11 @@ class OpenAPIClient:
         fields.update({name: value for name, value in given.items() if value is not None})
         path = _chat(target, "files")
         body = _with_file_data(fields, file_data)
-        raw, trace_id = await self._traced("POST", path, body, success="file_info", timeout=self._files_timeout)
+        limit = self._files_timeout if timeout is None else aiohttp.ClientTimeout(total=timeout)
+        if timeout is None and isinstance(file_data, Base64Source):
+            slow = _IDLE_SECONDS + file_data.size / _SLOWEST_BYTES_PER_SECOND
+            limit = aiohttp.ClientTimeout(total=max(limit.total or 0, slow))
+        raw, trace_id = await self._traced("POST", path, body, success="file_info", timeout=limit)
         file_info = raw.get("file_info") if isinstance(raw, dict) else None
         if not isinstance(file_info, str) or not file_info:
             # The platform is known to answer 200 with an empty body when it is busy; that passes.
@@ -135,6 +149,38 @@ class OpenAPIClient:
             raw=raw,
             trace_id=trace_id,
         )
+
+    async def upload_prepare(
+        self, target: Target, *, file_type: FileType, file_name: str, size: int, md5: str, sha1: str, md5_10m: str
+    ) -> UploadPlan:
+        """Begin a chunked upload; return how the platform wants the file to be cut, and where the parts go.
+
+        Raises:
+            QuotaError: The volume of today is used up.
+            OpenAPIError: As for any call.
+        """
+        fields = {
+            "file_type": int(file_type),
+            "file_size": str(size),
+            "file_name": file_name,
+            "md5": md5,
+            "sha1": sha1,
+            "md5_10m": md5_10m,
+        }
+        path = _chat(target, "upload_prepare")
+        raw, trace_id = await self._traced("POST", path, _encode(fields).encode(), success="upload_id")
+        return read_plan(raw, size=size, path=path, trace_id=trace_id)
+
+    async def upload_part_finish(
+        self, target: Target, *, upload_id: str, part_index: int, block_size: int | str, md5: str
+    ) -> None:
+        """Report that a part is at its place.
+
+        Raises:
+            OpenAPIError: The platform cannot take it, or not yet.
+        """
+        fields = {"upload_id": upload_id, "part_index": part_index, "block_size": block_size, "md5": md5}
+        await self._call("POST", _chat(target, "upload_part_finish"), _encode(fields).encode())
 
     async def delete_message(self, target: Target, message_id: str) -> None:
         """Recall a message; the platform allows it for 2 minutes.
@@ -215,7 +261,7 @@ class OpenAPIClient:
         self,
         method: str,
         path: str,
-        body: bytes | None = None,
+        body: bytes | StreamedBody | None = None,
         *,
         params: Mapping[str, str | int] | None = None,
         success: str = "",
@@ -261,7 +307,11 @@ class OpenAPIClient:
         method, path, url, body, success, timeout = request
         call = f"{method} {path}"
         headers = {"Authorization": f"QQBot {token}", "Content-Type": "application/json; charset=utf-8"}
-        data = io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY_BYTES else body
+        data: Any = body
+        if isinstance(body, StreamedBody):
+            data, headers["Content-Length"] = body.pieces(), str(body.size)
+        elif body is not None and len(body) > _LARGE_BODY_BYTES:
+            data = io.BytesIO(body)
         try:
             async with self._http.request(
                 method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
@@ -281,7 +331,7 @@ class _Request(NamedTuple):
     method: str
     path: str
     url: URL
-    body: bytes | None
+    body: bytes | StreamedBody | None
     success: str
     timeout: aiohttp.ClientTimeout
 
@@ -291,11 +341,13 @@ def _chat(target: Target, what: str) -> str:
     return f"/v2/{target.scene.value}/{quote(target.openid, safe='')}/{what}"
 
 
-def _with_file_data(fields: Mapping[str, Any], file_data: str | None) -> bytes:
+def _with_file_data(fields: Mapping[str, Any], file_data: str | Base64Source | None) -> bytes | StreamedBody:
     """Return the JSON body. Base64 needs no escaping, so megabytes of it are copied, not scanned by the encoder."""
     body = _encode(fields).encode()
     if file_data is None:
         return body
+    if isinstance(file_data, Base64Source):
+        return streamed_json(body[:-1] + b',"file_data":"', file_data, b'"}')
     if not file_data.isascii() or '"' in file_data or "\\" in file_data:
         raise ValueError("file_data must be base64 without a `data:` prefix")
     return b"".join((body[:-1], b',"file_data":"', file_data.encode("ascii"), b'"}'))

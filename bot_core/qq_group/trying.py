@@ -17,7 +17,7 @@ from bot_core.openapi.codes import CodeKind, kind_of
 
 __all__ = ("Sleep", "Trail", "may_pass", "repeat")
 
-Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+Sleep: TypeAlias = Callable[[float], Awaitable[object]]
 
 _MAY_PASS: Final = frozenset({CodeKind.RETRY_NOW, CodeKind.RETRY_LATER, CodeKind.RATE})
 

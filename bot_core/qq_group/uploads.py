@@ -1,72 +1,69 @@
 """Decides, in this one place, which way each medium goes; and remembers what the platform has already.
 
 The ways, best first: a `file_info` that is still good; the link that the author gave; a URL of the media host, where
-the platform can fetch it; the bytes themselves. ``docs/media-ways.md`` has them as a table.
+the platform can fetch it; the bytes themselves. Where one fails, the next is taken. ``docs/media-ways.md`` has them as
+a table.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, assert_never
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from bot_core.adapter import Delivery
-from bot_core.elements import File, Image, Video, Voice
+from bot_core.elements import Image
 from bot_core.errors import OpenAPIError
-from bot_core.openapi.values import FileInfo, FileType, Target
+from bot_core.openapi.codes import CodeKind, kind_of
+from bot_core.openapi.values import FileInfo, Target
 from bot_core.qq_group.builders import Builder, as_builder, ask, is_link
 from bot_core.qq_group.chain_builder import QQGroupChainBuilder
+from bot_core.qq_group.converting import made_anew
 from bot_core.qq_group.file_info import FileInfoKey, FileInfoStore, usable_seconds
-from qqmedia import MediaKind, MediaSource, MediaSourceError, MediaTooLargeError, Reach, SupportsPublish, Upload
+from bot_core.qq_group.media import FILE_TYPES, Ready, as_card, delivery_of, last_part, parts_of
+from bot_core.qq_group.reuse import Reuse
+from bot_core.qq_group.trying import Sleep, Trail, may_pass, repeat
+from qqmedia import (
+    DriverBrokenError,
+    HostedMedia,
+    MediaError,
+    MediaKind,
+    MediaSource,
+    Reach,
+    StorageError,
+    SupportsPublish,
+    Upload,
+)
 
 if TYPE_CHECKING:
     from bot_core.openapi.client import OpenAPIClient
+    from bot_core.qq_group.bytes_way import BytesWay
     from bot_core.qq_group.downloads import Downloads
     from bot_core.qq_group.render import Medium
+    from bot_core.qq_group.rescue import Rescue
 
 __all__ = ("Ready", "Uploads")
 
-_FILE_TYPES: Final = {
-    MediaKind.IMAGE: FileType.IMAGE,
-    MediaKind.VIDEO: FileType.VIDEO,
-    MediaKind.VOICE: FileType.VOICE,
-    MediaKind.FILE: FileType.FILE,
-}
-# Above this, encoding in place would delay other messages by more than a thread costs.
-_ENCODE_IN_PLACE_BYTES: Final = 64 * 1024
-# Each upload of bytes holds its body about three times over while it is encoded and sent.
-_BYTES_AT_ONCE: Final = 8
-
-logger = logging.getLogger("bot_core.qq_group")
+_FORMAT_REFUSED: Final = frozenset({850019, 40034002})
+# It is said to give up after about 5 s, and answers when it has converted the medium too.
+_FETCH_SECONDS: Final = 60.0
+# Before the platform is asked to fetch the same URL once more, as hiccups are common.
+_FETCH_AGAIN_SECONDS: Final = 0.5
+_FETCH_RETRIES: Final = 1
+# Of media that go as file cards because their format is refused.
+_REMEMBER_CARDS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """A medium that can be sent.
+class _Got:
+    """What an upload came to."""
 
-    Attributes:
-        kind: What it is.
-        link: The platform is to fetch this; nothing is known of what is behind it.
-        upload: What will be sent, where it is not a link.
-        host: Who may publish `upload`; `None`: its bytes go up.
-        filename: What people see on a file card.
-    """
-
-    kind: MediaKind
-    link: str = ""
-    upload: Upload | None = None
-    host: SupportsPublish | None = None
-    filename: str | None = None
-
-    @property
-    def hostable(self) -> bool:
-        """Whether the platform may be able to fetch it."""
-        return self.host is not None and self.host.reach is not Reach.PRIVATE
+    info: FileInfo
+    delivery: Delivery
 
 
 class Uploads:
@@ -79,9 +76,13 @@ class Uploads:
         host: Makes media ready where the builder in charge is a stranger's.
         store: Where each `file_info` is kept.
         downloads: Fetches links.
-        inline_limit: Up to how many bytes go up as `file_data`.
+        bytes_way: Takes bytes to the platform.
+        rescue: Remembers ways that failed.
+        reuse_across_chats: Whether a `file_info` is used in other chats of its scene.
         platform_on_loopback: The platform can fetch loopback addresses.
+        fetch_seconds: How long the platform may take to fetch a URL.
         clock: Seconds; only differences count.
+        sleep: Waits between tries.
     """
 
     def __init__(
@@ -93,9 +94,13 @@ class Uploads:
         host: SupportsPublish,
         store: FileInfoStore,
         downloads: Downloads,
-        inline_limit: int,
+        bytes_way: BytesWay,
+        rescue: Rescue,
+        reuse_across_chats: bool = True,
         platform_on_loopback: bool = False,
+        fetch_seconds: float = _FETCH_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._appid = appid
         self._api = api
@@ -104,11 +109,17 @@ class Uploads:
         self._host = host
         self._store = store
         self._downloads = downloads
-        self._inline_limit = inline_limit
+        self._bytes_way = bytes_way
+        self._rescue = rescue
+        self._reuse = Reuse(on=reuse_across_chats)
         self._platform_on_loopback = platform_on_loopback
+        self._fetch_seconds = fetch_seconds
         self._clock = clock
-        self._bytes_slots = asyncio.Semaphore(_BYTES_AT_ONCE)
-        self._running: dict[FileInfoKey, asyncio.Future[str | OpenAPIError | None]] = {}
+        self._sleep = sleep
+        self._cards: OrderedDict[FileInfoKey, None] = OrderedDict()
+        self._running: dict[FileInfoKey, asyncio.Future[_Got | OpenAPIError | None]] = {}
+
+    # --- before the first message leaves
 
     async def prepare(self, medium: Medium, chain_builder: Builder | None, stack: AsyncExitStack) -> Ready:
         """Make a medium ready; it can be sent until `stack` closes. The platform is not called.
@@ -116,93 +127,228 @@ class Uploads:
         Raises:
             MediaError: It cannot be sent; the text says why and what to do.
         """
-        kind, source, filename = _parts(medium)
+        kind, given, filename = parts_of(medium)
         builder, wide = self._in_charge(medium, chain_builder)
-        if wide is None:
-            source = await self._ask(builder, kind, source, stack)
+        source = given if wide is not None else await self._ask(builder, kind, given, stack)
         if is_link(source):
             if not self._wants_download(medium):
-                return Ready(kind, link=source, filename=filename)
-            filename = filename or _last_part(source)
-            source = await self._downloads.fetch(source)
+                return Ready(kind, link=source, filename=filename, given=given, stack=stack)
+            filename = filename or last_part(source)
+            source = await self._downloads.fetch(source, stack)
         host = wide or self._host
         upload = await stack.enter_async_context(host.prepare(kind, source, filename=filename))
-        ready = Ready(kind, upload=upload, host=wide, filename=filename or upload.filename)
-        if not ready.hostable:
-            self._check_inline(upload)
-        return ready
+        return Ready(kind, upload=upload, host=wide, filename=filename or upload.filename, given=given, stack=stack)
+
+    # --- for each message
 
     async def file_info(self, ready: Ready, target: Target) -> tuple[str, Delivery]:
         """Return a `file_info` that is good in this chat, and how it was come by.
 
-        The same bytes are uploaded once, also when many chats want them at the same time.
+        The same bytes are uploaded once, also when many chats want them at the same time. A medium whose format the
+        platform refuses altogether may come as a file card: then the delivery's kind is `file`.
 
         Raises:
             OpenAPIError: The platform does not take it.
-            StorageError: It could not be published.
+            MediaError: It cannot be read any more.
         """
         if ready.upload is None:
-            info = await self._post(ready, target, url=ready.link)
-            return info.file_info, Delivery(kind=ready.kind.value, way="url", url=ready.link)
-        key = self._key(ready, ready.upload, target)
+            return await self._by_link(ready, target)
+        return await self._by_content(ready, ready.upload, target, Trail())
+
+    async def forget(self, ready: Ready, file_info: str, target: Target) -> None:
+        """Forget this `file_info`, which the platform would not have; a newer one that is there already is kept."""
+        key = self._reuse.refused(file_info, target)
+        if key is None and ready.upload is not None:  # kept by an earlier process
+            key = self._key(ready, ready.upload, target)
+        if key is not None and await self._store.get(key) == file_info:
+            await self._store.drop(key)
+
+    # --- links
+
+    async def _by_link(self, ready: Ready, target: Target) -> tuple[str, Delivery]:
+        """Let the platform fetch it; where it cannot, upload what the author gave, or what is behind the link."""
+        trail, refused = Trail(), None
+        if not self._rescue.passes_over(ready.link):
+            got = await self._by_url(ready, target, ready.link, trail)
+            if isinstance(got, FileInfo):
+                return got.file_info, delivery_of(ready, None, "url", trail, url=ready.link)
+            refused = got
+        try:
+            upload = await self._behind_link(ready)
+        except MediaError as error:
+            if refused is None:
+                raise
+            raise _neither(refused, error) from error
+        ready = replace(ready, link="", upload=upload, host=None, filename=ready.filename or upload.filename)
+        return await self._by_content(ready, upload, target, trail)
+
+    async def _behind_link(self, ready: Ready) -> Upload:
+        stack = ready.stack
+        name = ready.filename or last_part(ready.link)
+        if ready.given is not None and not is_link(ready.given):
+            try:
+                return await stack.enter_async_context(self._host.prepare(ready.kind, ready.given, filename=name))
+            except MediaError:  # a file object that the builder has read to its end
+                pass
+        source = await self._downloads.fetch(ready.link, stack)
+        return await stack.enter_async_context(self._host.prepare(ready.kind, source, filename=name))
+
+    # --- content, by its digest
+
+    async def _by_content(self, ready: Ready, upload: Upload, target: Target, trail: Trail) -> tuple[str, Delivery]:
+        key = self._key(ready, upload, target)
+        if key in self._cards:
+            ready = as_card(ready)
+            key = self._key(ready, upload, target)
         while (running := self._running.get(key)) is not None:
             await asyncio.wait([running])
             outcome = running.result()
             if isinstance(outcome, OpenAPIError):
                 raise outcome
             if outcome is not None:
-                return outcome, _delivery(ready.upload, "cache", None)
-        return await self._lead(key, ready, ready.upload, target)
+                return self._handed(outcome.info.file_info, target, _from_cache(outcome.delivery))
+        return await self._lead(key, ready, upload, target, trail)
 
-    async def forget(self, ready: Ready, file_info: str, target: Target) -> None:
-        """Forget this `file_info`, which the platform would not have; a newer one that is there already is kept."""
-        if ready.upload is None:
-            return
-        key = self._key(ready, ready.upload, target)
-        if await self._store.get(key) == file_info:
-            await self._store.drop(key)
-
-    async def _lead(self, key: FileInfoKey, ready: Ready, upload: Upload, target: Target) -> tuple[str, Delivery]:
+    async def _lead(
+        self, key: FileInfoKey, ready: Ready, upload: Upload, target: Target, trail: Trail
+    ) -> tuple[str, Delivery]:
         """Look and upload for all that want the same: they wait for the future, and go on if it brings nothing."""
         outcome = self._running[key] = asyncio.get_running_loop().create_future()
         try:
             known = await self._store.get(key)
             if known is not None:
-                outcome.set_result(known)
-                return known, _delivery(upload, "cache", None)
+                delivery = delivery_of(ready, upload, "cache", Trail())
+                outcome.set_result(_Got(FileInfo(file_info=known, ttl_seconds=None, file_uuid="", raw={}), delivery))
+                return self._handed(known, target, delivery)
             asked = self._clock()
-            info, delivery = await self._upload(ready, upload, target)
-            seconds = usable_seconds(info.ttl_seconds, spent=self._clock() - asked)
-            await self._store.put(key, info.file_info, seconds)
+            got = await self._upload(ready, upload, target, trail)
+            await self._keep(key, ready, got, target, spent=self._clock() - asked)
         except OpenAPIError as error:
             outcome.set_result(error)
             raise
         else:
-            outcome.set_result(info.file_info)
-            return info.file_info, delivery
+            outcome.set_result(got)
+            return got.info.file_info, got.delivery
         finally:
             del self._running[key]
             if not outcome.done():
                 outcome.set_result(None)
 
-    async def _upload(self, ready: Ready, upload: Upload, target: Target) -> tuple[FileInfo, Delivery]:
-        if ready.host is not None and ready.hostable:
-            hosted = await ready.host.publish(upload)
-            if hosted.url is not None and hosted.reach is not Reach.PRIVATE:
-                info = await self._post(ready, target, url=hosted.url)
-                return info, _delivery(upload, "url", hosted.url)
-            upload = hosted.upload  # a plugin may have answered with other bytes
-        self._check_inline(upload)
-        async with self._bytes_slots:
-            info = await self._post(ready, target, file_data=await _encoded(upload))
-        return info, _delivery(upload, "bytes", None)
+    async def _keep(self, key: FileInfoKey, ready: Ready, got: _Got, target: Target, *, spent: float) -> None:
+        if got.delivery.kind != ready.kind.value:  # a card, and to be asked for as such from now on
+            self._cards[key] = None
+            if len(self._cards) > _REMEMBER_CARDS:
+                self._cards.popitem(last=False)
+            return
+        if not self._reuse.on and not key.chat:  # switched off meanwhile
+            return
+        self._reuse.uploaded(got.info.file_info, key, target)
+        await self._store.put(key, got.info.file_info, usable_seconds(got.info.ttl_seconds, spent=spent))
 
-    async def _post(
-        self, ready: Ready, target: Target, *, url: str | None = None, file_data: str | None = None
-    ) -> FileInfo:
+    def _handed(self, file_info: str, target: Target, delivery: Delivery) -> tuple[str, Delivery]:
+        self._reuse.used(file_info, target)
+        return file_info, delivery
+
+    # --- the ways
+
+    async def _upload(self, ready: Ready, upload: Upload, target: Target, trail: Trail) -> _Got:
+        hosted = await self._published(ready, upload)
+        if hosted is not None:
+            upload, url = hosted.upload, hosted.url  # a plugin may have answered with other bytes
+            if url is not None and hosted.reach is not Reach.PRIVATE and not self._rescue.passes_over(url):
+                info = await self._by_url(ready, target, url, trail)
+                if isinstance(info, FileInfo):
+                    return _Got(info, delivery_of(ready, upload, "url", trail, url=url))
+                if _is_about_format(info):
+                    return await self._made_acceptable(ready, upload, target, trail, info)
+        try:
+            return await self._send_bytes(ready, upload, target, trail)
+        except OpenAPIError as error:
+            if not _is_about_format(error) or ready.kind is MediaKind.FILE:
+                raise
+            return await self._made_acceptable(ready, upload, target, trail, error)
+
+    async def _published(self, ready: Ready, upload: Upload) -> HostedMedia | None:
+        """Return where it can be fetched; `None`: the media host is of no use now."""
+        host = ready.host
+        if host is None or not ready.hostable or self._rescue.passes_over_host(host):
+            return None
+        try:
+            hosted = await host.publish(upload)
+        except (StorageError, DriverBrokenError) as error:
+            self._rescue.not_stored(host, error)
+            return None
+        if hosted.url is not None:
+            self._rescue.gave(host, hosted.url)
+        return hosted
+
+    async def _by_url(self, ready: Ready, target: Target, url: str, trail: Trail) -> FileInfo | OpenAPIError:
+        """Let the platform fetch a URL, and once again if that may help; return why not, where another way may do.
+
+        Raises:
+            OpenAPIError: No other way would do either.
+        """
         name = ready.filename if ready.kind is MediaKind.FILE else None
-        file_type = _FILE_TYPES[ready.kind]
-        return await self._api.post_file(target, file_type=file_type, url=url, file_data=file_data, file_name=name)
+        file_type = FILE_TYPES[ready.kind]
+
+        async def post() -> FileInfo:
+            return await self._api.post_file(
+                target, file_type=file_type, url=url, file_name=name, timeout=self._fetch_seconds
+            )
+
+        try:
+            return await repeat(
+                lambda: trail.call(post), retries=_FETCH_RETRIES, wait=_FETCH_AGAIN_SECONDS,
+                may_help=_is_about_source, sleep=self._sleep,
+            )  # fmt: skip
+        except OpenAPIError as error:
+            if not (_is_about_format(error) or _is_about_source(error)):
+                raise
+            if kind_of(error) is CodeKind.MEDIA_SOURCE or isinstance(error.__cause__, TimeoutError):
+                self._rescue.not_fetched(url, error)
+            return error
+
+    async def _made_acceptable(
+        self, ready: Ready, upload: Upload, target: Target, trail: Trail, refused: OpenAPIError
+    ) -> _Got:
+        """Send it in a format that the platform takes, else as a file card."""
+        anew = await self._anew(ready, upload)
+        if anew is not None:
+            try:
+                return await self._send_bytes(ready, anew, target, trail)
+            except OpenAPIError as error:
+                if not _is_about_format(error):
+                    raise
+        note = f"a file card, as the platform does not take its format as {ready.kind.value}"
+        try:
+            info, delivery = await self._by_content(
+                as_card(ready), replace(upload, notes=(*upload.notes, note)), target, trail
+            )
+        except OpenAPIError as error:
+            raise refused from error
+        return _Got(FileInfo(file_info=info, ttl_seconds=None, file_uuid="", raw={}), delivery)
+
+    async def _anew(self, ready: Ready, upload: Upload) -> Upload | None:
+        content = await made_anew(upload)
+        if content is None:
+            return None
+        name = upload.filename if ready.kind is MediaKind.FILE else None
+        try:
+            made = await ready.stack.enter_async_context(self._host.prepare(ready.kind, content, filename=name))
+        except MediaError:
+            return None
+        if made.sha256 == upload.sha256:
+            return None
+        return replace(made, notes=(*upload.notes, f"made anew as {made.content_type}, as its format was refused"))
+
+    async def _send_bytes(self, ready: Ready, upload: Upload, target: Target, trail: Trail) -> _Got:
+        file_type = FILE_TYPES[ready.kind]
+        info, way = await self._bytes_way.upload(
+            upload, target, file_type=file_type, file_name=ready.filename, trail=trail
+        )  # fmt: skip
+        return _Got(info, delivery_of(ready, upload, way, trail))
+
+    # --- who is in charge
 
     def _in_charge(self, medium: Medium, chain_builder: Builder | None) -> tuple[Builder, SupportsPublish | None]:
         """Return the builder in charge, and the same again where it has the wide face."""
@@ -225,59 +371,34 @@ class Uploads:
             return False
         return self._downloads.options.download_media if medium.download is None else medium.download
 
-    def _check_inline(self, upload: Upload) -> None:
-        if upload.size > self._inline_limit:
-            raise MediaTooLargeError(
-                f"{upload.kind} {upload.filename} has {_mib(upload.size)}, and there is no URL where the platform could"
-                f" fetch it; bytes go up to {_mib(self._inline_limit)} (inline_limit). Set public_url "
-                "(QQMEDIA_LOCAL_PUBLIC_URL) to what the outside sees of this machine, or choose a driver that has a "
-                "public address (QQMEDIA_DRIVER)"
-            )
-
     def _key(self, ready: Ready, upload: Upload, target: Target) -> FileInfoKey:
         # A file card keeps the name that it was uploaded with.
         name = f":{ready.filename}" if ready.kind is MediaKind.FILE else ""
-        return FileInfoKey(self._appid, target.scene.value, int(_FILE_TYPES[ready.kind]), upload.sha256 + name)
+        chat = "" if self._reuse.on else target.openid
+        file_type = int(FILE_TYPES[ready.kind])
+        return FileInfoKey(self._appid, target.scene.value, file_type, upload.sha256 + name, chat)
 
 
-def _parts(medium: Medium) -> tuple[MediaKind, MediaSource, str | None]:
-    match medium:
-        case Image(url, content):
-            kind, source, name = MediaKind.IMAGE, url or content, None
-        case Voice(file):
-            kind, source, name = MediaKind.VOICE, file, None
-        case Video(file):
-            kind, source, name = MediaKind.VIDEO, file, None
-        case File(file, filename):
-            kind, source, name = MediaKind.FILE, file, filename
-        case _:
-            assert_never(medium)
-    if source is None:
-        raise MediaSourceError(f"{kind} is None; give bytes, a path, an http(s) link or a binary file")
-    return kind, source, name
+def _is_about_format(error: OpenAPIError) -> bool:
+    return not _FORMAT_REFUSED.isdisjoint(error.codes)
 
 
-async def _encoded(upload: Upload) -> str:
-    if isinstance(upload.content, bytes) and upload.size <= _ENCODE_IN_PLACE_BYTES:
-        return base64.b64encode(upload.content).decode("ascii")
-    return await asyncio.to_thread(lambda: base64.b64encode(upload.read()).decode("ascii"))
+def _is_about_source(error: OpenAPIError) -> bool:
+    """Return whether the same once more, or another way, may do."""
+    return kind_of(error) is CodeKind.MEDIA_SOURCE or may_pass(error)
 
 
-def _delivery(upload: Upload, way: str, url: str | None) -> Delivery:
-    return Delivery(
-        kind=upload.kind.value,
-        way=way,
-        size=upload.size,
-        content_type=upload.content_type,
-        url=url,
-        notes=upload.notes,
+def _neither(refused: OpenAPIError, error: MediaError) -> OpenAPIError:
+    """Return an error that says why neither the platform nor we could have it."""
+    return type(refused)(
+        f"{refused} - and it could not be uploaded from here either: {error}",
+        code=refused.code,
+        err_code=refused.err_code,
+        trace_id=refused.trace_id,
+        status=refused.status,
+        path=refused.path,
     )
 
 
-def _last_part(url: str) -> str | None:
-    name = url.split("?", 1)[0].split("#", 1)[0].rsplit("/", 1)[-1]
-    return name or None
-
-
-def _mib(size: int) -> str:
-    return f"{size / (1024 * 1024):.1f} MiB"
+def _from_cache(delivery: Delivery) -> Delivery:
+    return replace(delivery, way="cache", tries=0, trace_ids=(), url=None)

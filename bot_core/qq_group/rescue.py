@@ -1,0 +1,134 @@
+"""What is remembered about ways that failed, so that not every picture pays for the same failure; and said about them.
+
+A host whose URL the platform could not fetch is passed over for ten minutes. A media host whose driver failed rests for
+one. Each is told once in an hour, with what can be seen from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from yarl import URL
+
+from bot_core.qq_group.probe import probe
+from qqmedia import SupportsPublish
+from qqmedia.guard import GuardedSession, shown_url
+
+__all__ = ("Rescue",)
+
+_PASS_OVER_SECONDS: Final = 600.0
+_REST_SECONDS: Final = 60.0
+_TELL_AGAIN_SECONDS: Final = 3600.0
+# Of hosts, each with a name and a time.
+_REMEMBER_AT_MOST: Final = 1000
+
+logger = logging.getLogger("bot_core.qq_group")
+
+
+class Rescue:
+    """Remembers which hosts to pass over. Close it: it may still be looking at a URL.
+
+    Args:
+        session: Looks at URLs.
+        clock: Seconds; only differences count.
+    """
+
+    def __init__(self, session: GuardedSession, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._session = session
+        self._clock = clock
+        self._until = _Times(clock)
+        self._told = _Times(clock)
+        self._last_host: OrderedDict[int, str] = OrderedDict()
+        self._looking: set[asyncio.Task[None]] = set()
+
+    def passes_over(self, url: str) -> bool:
+        """Return whether the platform could not fetch from this URL's host a short while ago."""
+        return self._until.runs(_host(url))
+
+    def passes_over_host(self, host: SupportsPublish) -> bool:
+        """Return whether this media host failed a short while ago, or the platform could not fetch what it gave."""
+        return self._until.runs(str(id(host))) or self._until.runs(self._last_host.get(id(host), ""))
+
+    def gave(self, host: SupportsPublish, url: str) -> None:
+        """Note whose URLs look like this one."""
+        self._last_host[id(host)] = _host(url)
+        if len(self._last_host) > _REMEMBER_AT_MOST:
+            self._last_host.popitem(last=False)
+
+    def not_fetched(self, url: str, error: Exception) -> None:
+        """Pass this URL's host over, and say why: in the background, because that takes a look at the URL."""
+        self._until.set(_host(url), _PASS_OVER_SECONDS)
+        if self._told.runs(_host(url)):
+            return
+        self._told.set(_host(url), _TELL_AGAIN_SECONDS)
+        task = asyncio.create_task(self._explain(url, error), name=f"look at {_host(url)}")
+        self._looking.add(task)
+        task.add_done_callback(self._looking.discard)
+
+    def not_stored(self, host: SupportsPublish, error: Exception) -> None:
+        """Let this media host rest, and say so."""
+        self._until.set(str(id(host)), _REST_SECONDS)
+        if self._told.runs(str(id(host))):
+            return
+        self._told.set(str(id(host)), _TELL_AGAIN_SECONDS)
+        logger.warning(
+            "media could not be stored and go to the platform as bytes; storing is tried again every %g s: %s",
+            _REST_SECONDS, " ".join(str(error).split()),
+        )  # fmt: skip
+
+    async def aclose(self) -> None:
+        """Stop looking; what has not been said yet is said without a look."""
+        looking = list(self._looking)
+        for task in looking:
+            task.cancel()
+        if looking:
+            await asyncio.wait(looking)
+
+    async def _explain(self, url: str, error: Exception) -> None:
+        seen, cause = "not looked at, as the bot ended", "see docs/media-ways.md"
+        try:
+            finding = await probe(self._session, url, clock=self._clock)
+            seen, cause = finding.seen, finding.cause
+        finally:
+            logger.warning(
+                "the platform could not fetch %s, so media go up as bytes in place of URLs of %s for %g minutes. "
+                "Seen from here: %s. Likely cause: %s. (%s)",
+                shown_url(url), _host(url), _PASS_OVER_SECONDS / 60, seen, cause, " ".join(str(error).split()),
+            )  # fmt: skip
+
+
+class _Times:
+    """Times that run for a name; bounded."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._ends: OrderedDict[str, float] = OrderedDict()
+
+    def set(self, name: str, seconds: float) -> None:
+        self._ends[name] = self._clock() + seconds
+        self._ends.move_to_end(name)
+        if len(self._ends) > _REMEMBER_AT_MOST:
+            self._ends.popitem(last=False)
+
+    def runs(self, name: str) -> bool:
+        end = self._ends.get(name)
+        if end is None:
+            return False
+        if self._clock() < end:
+            return True
+        del self._ends[name]
+        return False
+
+
+def _host(url: str) -> str:
+    """Return host and port, in lower case."""
+    try:
+        parsed = URL(url)
+    except ValueError:
+        return url
+    return f"{parsed.host}:{parsed.port}"

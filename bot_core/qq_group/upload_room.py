@@ -1,0 +1,85 @@
+"""Opens what uploads need beside the platform's client: guarded sessions, the store, and what remembers failures."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from bot_core.openapi.part_store import PartStore
+from bot_core.qq_group.bytes_way import BytesWay
+from bot_core.qq_group.chunked import ChunkedUploads
+from bot_core.qq_group.downloads import Downloads
+from bot_core.qq_group.file_info_sqlite import open_file_info_store
+from bot_core.qq_group.rescue import Rescue
+from bot_core.qq_group.uploads import Uploads
+from qqmedia.guard import GuardedSession, NameResolver
+
+if TYPE_CHECKING:
+    from bot_core.openapi.client import OpenAPIClient
+    from bot_core.qq_group.hosting import Hosting
+    from bot_core.qq_group.settings import AdapterSettings
+
+__all__ = ("open_uploads",)
+
+# Parts and downloads have limits of their own, which grow with their sizes.
+_NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
+
+
+@asynccontextmanager
+async def open_uploads(
+    appid: str,
+    api: OpenAPIClient,
+    hosting: Hosting,
+    settings: AdapterSettings,
+    *,
+    platform_on_loopback: bool,
+    resolver: NameResolver | None = None,
+) -> AsyncIterator[Uploads]:
+    """Open it; on leaving, close all of it.
+
+    Args:
+        appid: The bot.
+        api: The platform's client.
+        hosting: Who prepares and stores media.
+        settings: Of the adapter.
+        platform_on_loopback: The platform runs on this machine: it can fetch loopback addresses, and no address is
+            refused.
+        resolver: Says what host names of links and storages mean; the system's by default.
+
+    Raises:
+        ConfigurationError: The file that `QQMEDIA_CACHE` names cannot be used.
+    """
+    options, timing = settings.options, settings.timing
+    async with AsyncExitStack() as stack:
+
+        def session(*, trust_env: bool = False) -> GuardedSession:
+            opened = GuardedSession(
+                everything=platform_on_loopback, resolver=resolver, timeout=_NO_LIMIT, trust_env=trust_env,
+                proxy=None if trust_env else settings.proxy,
+            )  # fmt: skip
+            stack.push_async_callback(opened.aclose)
+            return opened
+
+        links = session(trust_env=options.media_trust_env)
+        chunked = ChunkedUploads(
+            api, PartStore(session(), plain_http=platform_on_loopback), sleep=timing.sleep, clock=timing.clock
+        )
+        rescue = Rescue(links, clock=timing.clock)
+        stack.push_async_callback(rescue.aclose)
+        yield Uploads(
+            appid=appid,
+            api=api,
+            builder=hosting.builder,
+            host=hosting.host,
+            store=await stack.enter_async_context(open_file_info_store()),
+            downloads=Downloads(links, options),
+            bytes_way=BytesWay(api, chunked, inline_limit=settings.inline_limit, sleep=timing.sleep),
+            rescue=rescue,
+            reuse_across_chats=settings.reuse_across_chats,
+            platform_on_loopback=platform_on_loopback,
+            clock=timing.clock,
+            sleep=timing.sleep,
+        )
