@@ -48,11 +48,14 @@ class WebhookServer:
         refusals: What was refused.
     """
 
-    def __init__(self, options: WebhookOptions, certificate: Certificate | None) -> None:
+    def __init__(
+        self, options: WebhookOptions, certificate: Certificate | None, *, body_seconds: float = _BODY_SECONDS
+    ) -> None:
         self.options = options
         self.refusals = Refusals()
         self._certificate = certificate
         self._watching: asyncio.Task[None] | None = None
+        self._body_seconds = body_seconds
         self._proxies = options.proxy_networks()
         self._doors: dict[tuple[str, str], Door] = {}
         self._paths: Counter[str] = Counter()
@@ -140,7 +143,7 @@ class WebhookServer:
         if door is None:
             raise RefusedError(Reason.APPID)
         door.check_headers(signature, timestamp)
-        body = await _body(request)
+        body = await _body(request, self._body_seconds)
         door.check_body(signature, timestamp, body)
         return _answer(door, signature, _frame(body))
 
@@ -210,7 +213,7 @@ def _validated(door: Door, data: object) -> bytes:
     return json.dumps({"plain_token": token, "signature": signature}).encode()
 
 
-async def _body(request: web.BaseRequest) -> bytes:
+async def _body(request: web.BaseRequest, seconds: float) -> bytes:
     """Return the raw body; usually it is there already."""
     if (request.content_length or 0) > _MOST_BYTES:
         raise RefusedError(Reason.SIZE)
@@ -218,7 +221,7 @@ async def _body(request: web.BaseRequest) -> bytes:
     pieces: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(None if content.is_eof() else _BODY_SECONDS):
+        async with asyncio.timeout(None if content.is_eof() else seconds):
             while piece := await content.readany():
                 pieces.append(piece)
                 size += len(piece)

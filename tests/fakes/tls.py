@@ -30,8 +30,8 @@ class PrivateCA:
     key_file: Path
 
 
-def make_private_ca(folder: Path, *names: str) -> PrivateCA:
-    """Make an authority and one server certificate; `names` may hold wildcards."""
+def make_private_ca(folder: Path, *names: str, good_for: dt.timedelta = dt.timedelta(days=2)) -> PrivateCA:
+    """Make an authority and one server certificate; `names` may hold wildcards. Up to a day ago it may have expired."""
     folder.mkdir(parents=True, exist_ok=True)
     now = dt.datetime.now(dt.UTC)
     ca_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -46,7 +46,7 @@ def make_private_ca(folder: Path, *names: str) -> PrivateCA:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - dt.timedelta(days=1))
-            .not_valid_after(now + dt.timedelta(days=2))
+            .not_valid_after(now + good_for)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         )
