@@ -75,7 +75,7 @@ class _WatchedUpload(Upload):
 
 
 def _watched(upload: Upload, progress: _Progress) -> _WatchedUpload:
-    return _WatchedUpload(**{one.name: getattr(upload, one.name) for one in fields(upload)}, progress=progress)
+    return _WatchedUpload(**{one.name: getattr(upload, one.name) for one in fields(Upload)}, progress=progress)
 
 
 class _WatchedFile(io.RawIOBase):

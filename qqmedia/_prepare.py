@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
+from qqmedia._digests import Digests
 from qqmedia._keys import default_key, valid_key
 from qqmedia._policy import HostPolicy
 from qqmedia._reach import is_url
@@ -49,6 +50,7 @@ class Preparer:
         transforms: Those for a kind, in their order.
         in_thread: Runs what blocks.
         fetch: Downloads what is given as a URL.
+        digests: Of files that were prepared before.
     """
 
     policy: HostPolicy
@@ -57,6 +59,7 @@ class Preparer:
     transforms: Transforms
     in_thread: Callable[..., Awaitable[Any]]
     fetch: Fetch
+    digests: Digests = field(default_factory=Digests)
 
     async def prepare(self, kind: MediaKind, source: MediaSource, filename: str | None, workspace: Workspace) -> Upload:
         """Return what will be sent; the caller closes the workspace when nobody reads it any more.
@@ -65,7 +68,7 @@ class Preparer:
             MediaError: It cannot be read, is not what was asked for, or is too large.
         """
         transforms = await self.transforms.of(kind)
-        limits = Limits(kind=kind, max_bytes=self.policy.max_bytes, hashed=not transforms)
+        limits = Limits(kind=kind, max_bytes=self.policy.max_bytes, hashed=not transforms, digests=self.digests)
         loaded = await self._load(source, limits, workspace)
         found = sniff(loaded.head)
         _check_source(kind, found, loaded.head)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from qqmedia import (
     MediaSourceError,
@@ -125,9 +126,11 @@ class Folder:
                 _replace(temporary, stored.path)
                 stored.claims[owner] = claim
                 self.objects[name] = stored
-        finally:
+        except BaseException:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+            raise
+        finally:
             self._end()
 
     def release(self, owner: object, name: str) -> None:
@@ -204,7 +207,7 @@ class Folder:
             while chunk := source.read(_CHUNK_BYTES):
                 self._check(stop)
                 with disk_errors(what):
-                    target.write(chunk)
+                    _write_all(target, chunk)
                 size += len(chunk)
         if size != upload.size:
             raise MediaSourceError(
@@ -241,10 +244,13 @@ class Folder:
 
 
 @contextmanager
-def _written(path: Path, what: str) -> Iterator[BinaryIO]:
-    """Open a new file; what the disk says at opening and at closing (buffers!) is translated."""
+def _written(path: Path, what: str) -> Iterator[io.FileIO]:
+    """Open a new file; what the disk says at opening and at closing is translated.
+
+    Without a buffer: the chunks are large, and each call into the system gives the interpreter away and waits for it.
+    """
     with disk_errors(what):
-        file = path.open("xb")
+        file = path.open("xb", buffering=0)
     try:
         yield file
     except BaseException:
@@ -253,6 +259,12 @@ def _written(path: Path, what: str) -> Iterator[BinaryIO]:
         raise
     with disk_errors(what):
         file.close()
+
+
+def _write_all(file: io.FileIO, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _replace(temporary: Path, path: Path) -> None:
@@ -264,6 +276,7 @@ def _replace(temporary: Path, path: Path) -> None:
             raise
         path.touch()
         _set_expiry(path, temporary.stat().st_mtime)
+        temporary.unlink()
 
 
 def _set_expiry(path: Path, expires_at: float) -> None:

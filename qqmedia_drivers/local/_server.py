@@ -11,6 +11,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -18,6 +19,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from qqmedia import ConfigurationError, StorageUnavailableError, Upload
+from qqmedia_drivers.local._batches import Batches
 from qqmedia_drivers.local._box import Box, ServerOptions
 from qqmedia_drivers.local._folder import Folder, WriteStopped
 from qqmedia_drivers.local._http import Handler, RecentBytes
@@ -28,6 +30,8 @@ __all__ = ("LocalServer", "lent_server", "warn_once")
 
 # Threads for the disk; more give no more throughput and delay the loop (FINDINGS 2).
 _THREADS: Final = 6
+# Writing this much takes about as long as a trip to a thread; more of them share one trip.
+_SHORT_BYTES: Final = 1024 * 1024
 # For how long running downloads may go on when the last driver is closed.
 _SHUTDOWN_SECONDS: Final = 1.0
 # An idle connection is kept this long: the platform does not come back on it.
@@ -63,6 +67,7 @@ class LocalServer:
         self._pool = pool
         self._folder = Folder(options, box)
         self._recent = RecentBytes()
+        self._short = Batches(pool)
         handler = Handler(self._folder, self._recent, pool)
         self._runner = web.ServerRunner(
             web.Server(handler, access_log=None, logger=_http_logger(), keepalive_timeout=_KEEPALIVE_SECONDS),
@@ -101,8 +106,9 @@ class LocalServer:
         """Store the upload for the owner and return the name under which it is served."""
         name = object_name(upload)
         stop = threading.Event()
+        write = partial(self._folder.put, owner, name, upload, clock, stop)
         try:
-            await self.in_thread(self._folder.put, owner, name, upload, clock, stop)
+            await (self._short.run(write) if upload.size <= _SHORT_BYTES else self.in_thread(write))
         except WriteStopped as error:
             raise StorageUnavailableError("the server is being closed") from error
         finally:

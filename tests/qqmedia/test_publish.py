@@ -198,7 +198,7 @@ async def test_a_put_without_any_progress_ends_and_names_the_setting() -> None:
 
     policy = HostPolicy(put_timeout=0.05, retries=0)
     async with open_host("tiny", plugins=[PutOnly(never)], policy=policy) as host:
-        with pytest.raises(StorageUnavailableError, match=r"driver 'tiny' did not store .*png within 0\.05 s; .*put_t"):
+        with pytest.raises(StorageUnavailableError, match=r"did not store .*png within 0\.05\d* s; .*put_t"):
             await _publish(host)
 
 
@@ -366,10 +366,10 @@ async def test_a_picture_takes_two_hops_into_threads_at_most(monkeypatch: pytest
             return original(*arguments)
 
         monkeypatch.setattr(loop, "run_in_executor", counting)
-        await host.get_image(BIG_PNG + b"another")
+        await host.get_image(BIG_PNG + bytes(256 * 1024))
         assert len(hops) == 1  # the hash; the memory driver itself needs none
         hops.clear()
-        await host.get_image(PNG + b"small")
+        await host.get_image(BIG_PNG + b"another")
         assert hops == []
 
 

@@ -1,0 +1,64 @@
+"""Short calls that touch the disk, several in one trip to a thread: the trip costs more than such a call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import TypeAlias
+
+__all__ = ("Batches",)
+
+Call: TypeAlias = Callable[[], None]
+
+
+class Batches:
+    """Runs calls in a thread, one after another. Those that come while a trip is under way make the next one."""
+
+    def __init__(self, pool: Executor) -> None:
+        self._pool = pool
+        self._waiting: list[tuple[Call, asyncio.Future[None]]] = []
+        self._under_way = False
+
+    async def run(self, call: Call) -> None:
+        """Run the call in a thread; what it raises is raised here.
+
+        When this is cancelled, the call may still run: it has to look for itself whether anybody wants it.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((call, done))
+        if not self._under_way:
+            self._set_off(done.get_loop())
+        await done
+
+    def _set_off(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch, self._waiting = self._waiting, []
+        self._under_way = True
+        trip = loop.run_in_executor(self._pool, _run, [call for call, _ in batch])
+        trip.add_done_callback(lambda over: self._arrived([done for _, done in batch], over))
+
+    def _arrived(
+        self, waiting: Sequence[asyncio.Future[None]], trip: asyncio.Future[list[BaseException | None]]
+    ) -> None:
+        self._under_way = False
+        if self._waiting:
+            self._set_off(trip.get_loop())
+        for done, error in zip(waiting, trip.result(), strict=True):
+            if done.done():
+                continue  # cancelled meanwhile
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+
+def _run(calls: Sequence[Call]) -> list[BaseException | None]:
+    return [_outcome(call) for call in calls]
+
+
+def _outcome(call: Call) -> BaseException | None:
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001 - raised again where the call is awaited
+        return error
+    return None
