@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bot_core.cli._demo import demo
+from bot_core.cli._explain import explain_command
 from bot_core.cli._run import run_command
 from bot_core.cli._sandbox import sandbox_command, say_command
 from bot_core.errors import BotError
@@ -24,6 +25,7 @@ app.command("run")(run_command)
 app.command("demo")(demo)
 app.command("sandbox")(sandbox_command)
 app.command("say")(say_command)
+app.command("explain")(explain_command)
 
 
 def main() -> None:

@@ -1,0 +1,108 @@
+"""The command ``qqbot explain``: what a code of the platform means, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import typer
+
+from bot_core.openapi.codes import CODES, Code, CodeKind, error_class, look_up
+
+__all__ = ("codes_page", "explain_command")
+
+# What the bot itself does about a kind of code, in English and Chinese.
+_DOES: Final = {
+    CodeKind.ACCEPTED: ("it counts as sent", "视为已发送"),
+    CodeKind.RETRY_NOW: ("tried once more at once", "立即重试一次"),
+    CodeKind.RETRY_LATER: (
+        "tried again with growing pauses, within the message's time limit",
+        "在时限内逐步延长间隔重试",
+    ),
+    CodeKind.RATE: ("held back to the documented rate, then tried again", "按文档速率限速后重试"),
+    CodeKind.QUOTA: ("not tried again", "不重试"),
+    CodeKind.REFRESH_TOKEN: ("a new token is fetched, then tried once more", "刷新 token 后重试一次"),
+    CodeKind.AUTH: ("not tried again; fatal at login", "不重试；登录时为致命错误"),
+    CodeKind.PERMISSION: ("not tried again", "不重试"),
+    CodeKind.REPLY_CONTEXT: (
+        "sent unasked where proactive_fallback=True, else an error",
+        "proactive_fallback=True 时改为主动消息，否则报错",
+    ),
+    CodeKind.DUPLICATE: (
+        "counts as delivered after an unclear failure; else tried under a new msg_seq",
+        "若此前结果不明则视为已送达，否则换用新的 msg_seq 重试",
+    ),
+    CodeKind.TARGET: ("not tried again; the rest of the chain is not sent", "不重试，消息链其余部分不再发送"),
+    CodeKind.PAYLOAD: ("not tried again", "不重试"),
+    CodeKind.MEDIA: ("not sent again as it is", "不以原样重发"),
+    CodeKind.MEDIA_SOURCE: ("the bytes are uploaded instead", "改为直接上传文件"),
+    CodeKind.MEDIA_EXPIRED: ("uploaded again once", "重新上传一次"),
+}
+
+_PAGE_HEAD: Final = """\
+# The platform's error codes
+
+Every code that is known here: what it means, the error that it becomes, what the bot does about it by itself, and what
+a person can do. `qqbot explain CODE` shows one of them. An answer may carry two codes, `code` and `err_code`; either
+one is enough. A code that is not in the table is judged by its HTTP status, and logged with its trace id.
+
+This page is made from `bot_core/openapi/_code_table.py`: `qqbot explain --page > docs/codes.md`.
+"""
+
+
+def explain_command(
+    code: Annotated[int | None, typer.Argument(help="A code from a log line, such as 850026.", metavar="CODE")] = None,
+    *,
+    page: Annotated[bool, typer.Option("--page", help="Print the page of all codes, in Markdown.")] = False,
+) -> None:
+    """Say what a code of the QQ platform means, and what to do about it.
+
+    Exit code 1: the code is not known.
+    """
+    if page:
+        typer.echo(codes_page(), nl=False)
+        return
+    if code is None:
+        raise typer.BadParameter("give a code, such as 850026, or --page")
+    known = look_up(code)
+    if known is None:
+        typer.echo(
+            f"{code}: not a code that is known here. An error with it is judged by its HTTP status; the platform's\n"
+            "support can tell more from the trace id in the log line. | 未知错误码，请凭日志中的 trace id 咨询平台。",
+            err=True,
+        )
+        raise typer.Exit(1)
+    for line in _lines(code, known):
+        typer.echo(line)
+
+
+def codes_page() -> str:
+    """Return the page of all codes, in Markdown."""
+    lines = [_PAGE_HEAD]
+    for kind in CodeKind:
+        codes = [code for code in CODES.values() if code.kind is kind]
+        if not codes:
+            continue
+        does, does_zh = _DOES[kind]
+        lines += [f"## {kind.value}\n", f"The bot: {does}. | {does_zh}。\n"]
+        for advice in dict.fromkeys((code.advice_en, code.advice_zh) for code in codes):
+            lines += [f"You: {advice[0]}. | {advice[1]}。\n", "| code | meaning | 含义 | error |", "|---|---|---|---|"]
+            lines += [_row(code) for code in codes if (code.advice_en, code.advice_zh) == advice]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _row(code: Code) -> str:
+    number = "504xxx" if code.number == CODES[504000].number else str(code.number)
+    return f"| {number} | {code.meaning_en} | {code.meaning_zh} | `{error_class(code.number).__name__}` |"
+
+
+def _lines(number: int, code: Code) -> Iterator[str]:
+    does, does_zh = _DOES[code.kind]
+    yield f"{number}: {code.meaning_en}"
+    yield f"  class    {code.kind.value} ({error_class(number).__name__})"
+    yield f"  the bot  {does}"
+    yield f"  you      {code.advice_en}"
+    yield f"{number}：{code.meaning_zh}"
+    yield f"  程序     {does_zh}"
+    yield f"  建议     {code.advice_zh}"

@@ -1,0 +1,280 @@
+"""Never twice, never lost: against the sandbox over sockets, with faults."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from bot_core.chain import Chain
+from bot_core.errors import (
+    AuthenticationError,
+    OpenAPIError,
+    PartlySentError,
+    PayloadError,
+    PermissionDeniedError,
+    QuotaError,
+    RateLimitedError,
+    TargetError,
+)
+from bot_core.openapi.values import Scene, Target
+from bot_core.sandbox import Sandbox
+from tests.bot_core.qq_group.conftest import png
+from tests.bot_core.qq_group.sending_kit import Kit, arrived, many, send, text
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest.fixture
+def kit(sandbox: Sandbox, tmp_path: Path) -> Kit:
+    return Kit(sandbox, tmp_path)
+
+
+async def test_answers_that_get_lost_do_not_make_a_second_message(kit: Kit) -> None:
+    async with kit.start() as bot:
+        said, data = await kit.hear(bot)
+        kit.sandbox.faults.lose_answer("messages", times=2)
+        [handle] = await send(bot, text(data))
+    assert arrived(kit.sandbox) == [(said.id, 1)]
+    assert (handle.attempts, handle.message_id) == (3, "")
+    assert [refused.code for refused in kit.sandbox.refused] == [40054005, 40054005]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "html"), [(502, 0, True), (504, 0, True), (502, 0, False), (504, 504001, False)]
+)
+async def test_a_proxy_that_answers_is_unclear_too(kit: Kit, status: int, code: int, html: bool) -> None:
+    async with kit.start() as bot:
+        said, data = await kit.hear(bot)
+        kit.sandbox.faults.answer("messages", status=status, code=code, html=html)
+        [handle] = await send(bot, text(data))
+    assert arrived(kit.sandbox) == [(said.id, 1)]
+    assert handle.attempts == 2
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, 50055001), (500, 0), (503, 0), (400, 40054006), (429, 0)])
+async def test_after_a_clear_refusal_the_next_try_has_a_new_number(kit: Kit, status: int, code: int) -> None:
+    async with kit.start() as bot:
+        said, data = await kit.hear(bot)
+        kit.sandbox.faults.answer("messages", status=status, code=code)
+        [handle] = await send(bot, text(data))
+    assert arrived(kit.sandbox) == [(said.id, 2)]
+    assert handle.attempts == 2
+    assert kit.time.slept[0] > 0
+
+
+async def test_once_unclear_the_number_stays_whatever_else_goes_wrong(kit: Kit) -> None:
+    async with kit.start() as bot:
+        said, data = await kit.hear(bot)
+        kit.sandbox.faults.lose_answer("messages")
+        kit.sandbox.faults.answer("messages", status=500, code=50055001, times=2)
+        [handle] = await send(bot, text(data))
+    assert arrived(kit.sandbox) == [(said.id, 1)]
+    assert handle.attempts == 4
+
+
+async def test_a_number_that_somebody_else_used_is_not_taken_for_delivered(kit: Kit) -> None:
+    async with kit.start() as bot:
+        said, data = await kit.hear(bot)
+        target = Target(Scene.GROUP, data.channel_openid)
+        await bot.adapter.api.post_message(target, {"msg_type": 0, "content": "x", "msg_id": said.id, "msg_seq": 1})
+        [handle] = await send(bot, text(data))
+    assert arrived(kit.sandbox) == [(said.id, 1), (said.id, 2)]
+    assert handle.message_id
+
+
+async def test_what_answers_nothing_is_not_repeated_after_an_unclear_failure(kit: Kit) -> None:
+    async with kit.start() as bot:
+        group = kit.sandbox.group_openid()
+        kit.sandbox.faults.lose_answer("messages")
+        with pytest.raises(OpenAPIError, match="it may have arrived all the same"):
+            await bot.adapter.send_message(Chain().text("news"), channel_id=group)
+        assert len(kit.sandbox.arrived) == 1
+        kit.sandbox.faults.answer("messages", status=500, code=50055001)
+        [handle] = await bot.adapter.send_message(Chain().text("news"), channel_id=group)
+    assert len(kit.sandbox.arrived) == 2
+    assert (handle.attempts, handle.proactive) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (400, 40054010, PayloadError),
+        (400, 40054002, TargetError),
+        (400, 22009, QuotaError),
+        (400, 11253, PermissionDeniedError),
+        (401, 11245, AuthenticationError),
+        (404, 0, OpenAPIError),
+    ],
+)
+async def test_what_no_repetition_helps_is_not_repeated(
+    kit: Kit, status: int, code: int, error: type[Exception]
+) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        kit.sandbox.faults.answer("messages", status=status, code=code, times=2)
+        with pytest.raises(error):
+            await send(bot, text(data))
+        assert kit.sandbox.faults.left("messages") == 1
+        assert not kit.time.slept
+
+
+async def test_a_code_for_one_more_try_gets_one_more(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        kit.sandbox.faults.answer("messages", status=400, code=11252, times=3)
+        with pytest.raises(OpenAPIError, match="tried 2 times"):
+            await send(bot, text(data))
+        assert kit.sandbox.faults.left("messages") == 1
+
+
+@pytest.mark.parametrize("limit", [None, 5.0])
+async def test_it_gives_up_when_its_time_is_over(kit: Kit, limit: float | None) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        kit.sandbox.faults.answer("messages", status=500, code=50055001, times=1000)
+        with pytest.raises(OpenAPIError, match=r"tried \d+ times") as raised:
+            await send(bot, text(data), timeout=limit)
+    total = sum(kit.time.slept)
+    assert (limit or 60) - 9 < total < (limit or 60)
+    assert raised.value.code == 50055001
+    assert raised.value.trace_id
+
+
+async def test_it_gives_up_when_the_time_for_replies_is_over(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        kit.time.later = 310.0  # five seconds of grace are left
+        kit.sandbox.faults.answer("messages", status=500, code=50055001, times=1000)
+        with pytest.raises(OpenAPIError, match=r"tried \d+ times"):
+            await send(bot, text(data))
+    assert sum(kit.time.slept) < 5.5
+
+
+async def test_a_call_that_hangs_is_cut_by_the_limit(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        kit.sandbox.faults.stall("messages", seconds=5)
+        with pytest.raises(OpenAPIError, match=r"no answer within 0\.2 s.*may have arrived"):
+            await send(bot, text(data), timeout=0.2)
+
+
+async def test_an_upload_that_hangs_is_cut_by_the_limit(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        kit.sandbox.faults.stall("files", seconds=5)
+        with pytest.raises(OpenAPIError, match=r"image was not at the platform within 0\.2 s.*longer timeout"):
+            await send(bot, Chain(data).image(png()), timeout=0.2)
+    assert not kit.sandbox.arrived
+
+
+async def test_a_message_that_failed_does_not_swallow_the_next_and_leaves_it_its_place(kit: Kit) -> None:
+    async with kit.start() as bot:
+        said, data = await kit.hear(bot)
+        kit.sandbox.faults.answer("messages", status=400, code=40034006)
+        with pytest.raises(PartlySentError, match="4 of 5 messages were sent - 1: .*40034006") as raised:
+            await send(bot, many(data, 5))
+        assert bot.adapter.replies_left(data) == 1
+    assert arrived(kit.sandbox) == [(said.id, seq) for seq in (2, 3, 4, 5)]
+    assert [type(error) for error in raised.value.errors] == [PayloadError]
+    assert len(raised.value.handles) == 4
+
+
+async def test_a_message_that_may_have_arrived_keeps_its_place(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        kit.sandbox.faults.cut("messages", times=1000)
+        with pytest.raises(OpenAPIError, match="may have arrived"):
+            await send(bot, text(data), timeout=2)
+        assert bot.adapter.replies_left(data) == 4
+
+
+async def test_the_result_tells_what_it_took(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        [first] = await send(bot, Chain(data).text("look").image(png()))
+        [second] = await send(bot, Chain(data).image(png()))
+    assert (first.attempts, first.proactive) == (1, False)
+    assert first.trace_id
+    assert first.trace_id != second.trace_id
+    assert [delivery.way for delivery in (*first.deliveries, *second.deliveries)] == ["url", "cache"]
+
+
+async def test_a_medium_that_is_refused_at_sending_is_uploaded_again_under_the_rules(kit: Kit) -> None:
+    async with kit.start() as bot:
+        said, data = await kit.hear(bot)
+        await send(bot, Chain(data, at=False).image(png()))
+        kit.sandbox.expire_files()
+        kit.sandbox.faults.lose_answer("messages")
+        [handle] = await send(bot, Chain(data, at=False).image(png()))
+    assert arrived(kit.sandbox)[0] == (said.id, 1)
+    assert len(kit.sandbox.arrived) == 2
+    assert handle.attempts >= 3
+
+
+async def test_one_token_is_fetched_for_fifty_sends_at_once(kit: Kit) -> None:
+    async with kit.start() as bot:
+        heard = [await kit.hear(bot, f"hi {number}") for number in range(50)]
+        await asyncio.gather(*(send(bot, text(data)) for _, data in heard))
+        before = kit.sandbox.calls["token"]
+        kit.sandbox.revoke_tokens()
+        handles = await asyncio.gather(*(send(bot, text(data)) for _, data in heard))
+    assert kit.sandbox.calls["token"] == before + 1
+    assert {handle.attempts for [handle] in handles} == {1}
+    assert sorted(arrived(kit.sandbox)) == sorted((said.id, seq) for said, _ in heard for seq in (1, 2))
+
+
+async def test_the_rate_limit_is_waited_out(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        kit.sandbox.faults.answer("messages", status=429, html=True, times=3)
+        [handle] = await send(bot, text(data))
+        assert handle.attempts == 4
+        kit.sandbox.faults.answer("messages", status=429, html=True, times=1000)
+        with pytest.raises(RateLimitedError, match="tried"):
+            await send(bot, text(data), timeout=10)
+
+
+async def test_whatever_happens_nothing_arrives_twice_and_what_is_called_sent_is_there(kit: Kit) -> None:
+    """A hundred messages with up to four faults each, drawn with a fixed seed."""
+    chance = random.Random(6)
+    sandbox = kit.sandbox
+
+    def fault() -> None:
+        match chance.randrange(6):
+            case 0:
+                sandbox.faults.lose_answer("messages")
+            case 1:
+                sandbox.faults.cut("messages")
+            case 2:
+                sandbox.faults.answer("messages", status=500, code=50055001)
+            case 3:
+                sandbox.faults.answer("messages", status=502, html=True)
+            case 4:
+                sandbox.faults.answer("messages", status=429)
+            case _:
+                sandbox.faults.answer("messages", status=400, code=40034006)
+
+    sent = lost = 0
+    async with kit.start(pace=None) as bot:
+        for number in range(100):
+            said, data = await kit.hear(bot, f"hi {number}")
+            for _ in range(chance.randrange(5)):
+                fault()
+            failure = None
+            try:
+                await send(bot, text(data))
+            except OpenAPIError as error:
+                failure = error
+            sandbox.faults.clear()
+            there = sum(one.msg_id == said.id for one in sandbox.arrived)
+            if failure is None:
+                assert there == 1, number
+                sent += 1
+            else:
+                assert there <= ("may have arrived" in str(failure)), (number, failure)
+                lost += 1
+    assert sent > 40
+    assert lost > 10

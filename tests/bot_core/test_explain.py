@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bot_core.cli import app
+from bot_core.cli._explain import codes_page
+from bot_core.openapi.codes import CODES, CodeKind
+
+PAGE = Path(__file__).parents[2] / "docs" / "codes.md"
+
+
+@pytest.mark.parametrize("number", sorted(CODES))
+def test_every_code_is_explained_in_both_languages(number: int) -> None:
+    result = CliRunner().invoke(app, ["explain", str(number)])
+    assert result.exit_code == 0, result.output
+    code = CODES[number]
+    for words in (code.meaning_en, code.meaning_zh, code.advice_en, code.advice_zh, code.kind.value):
+        assert words in result.output
+
+
+def test_codes_of_a_family_are_explained() -> None:
+    result = CliRunner().invoke(app, ["explain", "504123"])
+    assert result.exit_code == 0
+    assert "504123: a time-out inside the platform" in result.output
+
+
+def test_a_code_that_nobody_knows_says_so() -> None:
+    result = CliRunner().invoke(app, ["explain", "7"])
+    assert result.exit_code == 1
+    assert "7: not a code that is known here" in result.output
+    assert "trace id" in result.output
+
+
+@pytest.mark.parametrize("arguments", [[], ["words"]])
+def test_without_a_code_it_is_a_usage_error(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, ["explain", *arguments])
+    assert result.exit_code == 2
+
+
+def test_the_page_is_current() -> None:
+    written = PAGE.read_text(encoding="utf-8")
+    assert written == codes_page(), "run: qqbot explain --page > docs/codes.md"
+    assert CliRunner().invoke(app, ["explain", "--page"]).output == written
+
+
+def test_the_page_has_every_code_and_every_kind() -> None:
+    page = codes_page()
+    assert all(f"| {'504xxx' if number == 504000 else number} |" in page for number in CODES)
+    assert all(f"## {kind.value}\n" in page for kind in CodeKind if kind is not CodeKind.UNKNOWN)
