@@ -13,13 +13,14 @@ It is written against what is known of the platform, not against this project's 
 from __future__ import annotations
 
 from bot_core.sandbox._faults import FAULT_KINDS, Fault, FaultMode, Faults
-from bot_core.sandbox._option_groups import ChunkOptions
+from bot_core.sandbox._option_groups import ChunkOptions, ImageStoreOptions, LimitOptions
 from bot_core.sandbox._options import SandboxAccount, SandboxOptions
 from bot_core.sandbox._sandbox import DEFAULT_GROUP, DEFAULT_USER, Sandbox
 from bot_core.sandbox._values import (
     Acknowledged,
     Arrived,
     ArrivedMedia,
+    ArrivedPicture,
     Connection,
     Happening,
     Recalled,
@@ -36,12 +37,15 @@ __all__ = (
     "Acknowledged",
     "Arrived",
     "ArrivedMedia",
+    "ArrivedPicture",
     "ChunkOptions",
     "Connection",
     "Fault",
     "FaultMode",
     "Faults",
     "Happening",
+    "ImageStoreOptions",
+    "LimitOptions",
     "Recalled",
     "Refused",
     "Said",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from random import Random
 from typing import Final
 
 __all__ = ("FAULT_KINDS", "Fault", "FaultMode", "Faults")
@@ -20,6 +21,12 @@ FAULT_KINDS: Final = (
     "upload_prepare",
     "upload_part",  # the PUT to the presigned address
     "upload_part_finish",
+    "image_prepare",  # the image store for markdown
+    "image_put",
+    "image_complete",
+    "image_list",
+    "image_delete",
+    "stream",
     "raw_url",  # a bot reads back what it uploaded
     "messages",
     "recall",
@@ -36,6 +43,7 @@ class FaultMode(StrEnum):
     STALL = "stall"  # it is done, late
     CUT = "cut"  # the connection is cut, nothing is done
     LOSE_ANSWER = "lose_answer"  # it is done, and the connection is cut instead of an answer
+    FAIL_AFTER = "fail_after"  # it is done, and an error is answered all the same
     CLOSE = "close"  # the WebSocket is closed with a code
     INVALID_SESSION = "invalid_session"  # op 9
 
@@ -53,6 +61,8 @@ class Fault:
         seconds: How late it is.
         resumable: `d` of op 9.
         times: To how many calls.
+        probability: Below 1 it happens to every call with this probability, until `clear`; `times` does not count.
+        seed: Makes the same calls go wrong in every run.
     """
 
     mode: FaultMode
@@ -63,6 +73,8 @@ class Fault:
     seconds: float = 0
     resumable: bool = False
     times: int = 1
+    probability: float = 1.0
+    seed: int = 0
 
 
 class Faults:
@@ -70,12 +82,13 @@ class Faults:
 
     def __init__(self) -> None:
         self._queues: dict[str, deque[Fault]] = {}
+        self._random: dict[str, list[tuple[Fault, Random]]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._queues)
+        return bool(self._queues or self._random)
 
     def add(self, kind: str, fault: Fault) -> None:
-        """Let the next ``fault.times`` calls of this kind go wrong.
+        """Let the next ``fault.times`` calls of this kind go wrong, or each with ``fault.probability``.
 
         Raises:
             ValueError: There is no such kind of call, or the mode makes no sense for it.
@@ -86,14 +99,28 @@ class Faults:
             raise ValueError(f"{fault.mode.value} is not something that can happen to {kind}")
         if fault.times < 1:
             raise ValueError(f"times must be at least 1, got {fault.times}")
-        self._queues.setdefault(kind, deque()).append(fault)
+        if not 0 < fault.probability <= 1:
+            raise ValueError(f"probability must be more than 0 and at most 1, got {fault.probability}")
+        if fault.probability < 1:
+            self._random.setdefault(kind, []).append((fault, Random(fault.seed)))  # noqa: S311 - no secret
+        else:
+            self._queues.setdefault(kind, deque()).append(fault)
 
     def answer(
-        self, kind: str, *, status: int = 500, code: int = 0, message: str = "", html: bool = False, times: int = 1
+        self,
+        kind: str,
+        *,
+        status: int = 500,
+        code: int = 0,
+        message: str = "",
+        html: bool = False,
+        done: bool = False,
+        times: int = 1,
     ) -> None:
-        """Answer the next calls with an error, and do nothing."""
+        """Answer the next calls with an error; they are `done` all the same, or nothing is."""
         text = message or f"fault: {status} {code}"
-        self.add(kind, Fault(mode=FaultMode.ANSWER, status=status, code=code, message=text, html=html, times=times))
+        mode = FaultMode.FAIL_AFTER if done else FaultMode.ANSWER
+        self.add(kind, Fault(mode=mode, status=status, code=code, message=text, html=html, times=times))
 
     def stall(self, kind: str, *, seconds: float, times: int = 1) -> None:
         """Let the next calls wait before they are done."""
@@ -118,6 +145,7 @@ class Faults:
     def clear(self) -> None:
         """Let everything go well again."""
         self._queues.clear()
+        self._random.clear()
 
     def left(self, kind: str) -> int:
         """Return how many calls of this kind are still to go wrong."""
@@ -127,10 +155,16 @@ class Faults:
         """Return what happens to the call that is here now, and count it."""
         queue = self._queues.get(kind)
         if not queue:
-            return None
+            return self._by_chance(kind)
         fault = queue.popleft()
         if fault.times > 1:
             queue.appendleft(replace(fault, times=fault.times - 1))
         if not queue:
             del self._queues[kind]
         return fault
+
+    def _by_chance(self, kind: str) -> Fault | None:
+        for fault, random in self._random.get(kind, ()):
+            if random.random() < fault.probability:
+                return fault
+        return None

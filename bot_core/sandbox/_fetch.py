@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -40,7 +40,7 @@ class Fetcher:
     @asynccontextmanager
     async def open(cls, options: SandboxOptions, store: MediaStore) -> AsyncIterator[Fetcher]:
         """Open the HTTP session that downloads."""
-        resolver = _PublicResolver() if options.refuse_private else None
+        resolver = _Resolver(options.public_names, refuse_private=options.refuse_private)
         connector = aiohttp.TCPConnector(limit=0, resolver=resolver)
         timeout = aiohttp.ClientTimeout(total=options.fetch_timeout_seconds)
         async with aiohttp.ClientSession(
@@ -101,20 +101,37 @@ def _is_private_literal(host: str) -> bool:
         return False  # a name; the resolver looks at what it stands for
 
 
-class _PublicResolver(AbstractResolver):
-    """Resolves names, and refuses those that stand for an address of this machine or network."""
+class _Resolver(AbstractResolver):
+    """Looks names up, first among those that the options give.
 
-    def __init__(self) -> None:
+    Args:
+        names: Addresses by name; an empty one for a name that does not exist.
+        refuse_private: Refuse other names that stand for an address of this machine or network.
+    """
+
+    def __init__(self, names: Mapping[str, str], *, refuse_private: bool) -> None:
+        self._names = names
+        self._refuse_private = refuse_private
         self._resolver = aiohttp.ThreadedResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
+        given = self._names.get(host)
+        if given is not None:
+            return [_result(host, given, port)]
         found = await self._resolver.resolve(host, port, family)
         for result in found:
-            if not ipaddress.ip_address(result["host"]).is_global:
+            if self._refuse_private and not ipaddress.ip_address(result["host"].partition("%")[0]).is_global:
                 raise OSError(errno.EACCES, f"{host} is {result['host']}, a private address")
         return found
 
     async def close(self) -> None:
         await self._resolver.close()
+
+
+def _result(host: str, address: str, port: int) -> ResolveResult:
+    if not address:
+        raise OSError(errno.ENOENT, f"there is no {host}")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST)

@@ -148,7 +148,10 @@ class FileDesk:
 
     def _accept(self, file_type: FileType, way: str, body: dict[str, Any], stored: StoredMedia) -> ArrivedMedia:
         content_type = sniff(stored.head)
-        if not is_accepted(file_type, content_type, lenient_voice=self._options.lenient_voice):
+        options = self._options
+        if not is_accepted(
+            file_type, content_type, lenient_voice=options.lenient_voice, strict_images=options.strict_images
+        ):
             text = f"format not accepted: file_type {file_type.value} ({file_type.name.lower()}) came as {content_type}"
             raise RefusedCallError(400, _FORMAT_REFUSED, text)
         if way == "file_data":

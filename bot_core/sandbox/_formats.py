@@ -45,6 +45,9 @@ _RIFF: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 _MP4_AUDIO_BRANDS: Final = (b"M4A ", b"M4B ")
 _MP4_IMAGE_BRANDS: Final = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
 
+# gif is not on that page, and accepted in practice.
+_API_PAGE_IMAGES: Final = ("image/png", "image/jpeg", "image/gif")
+
 _OVERVIEW_VOICES: Final = ("audio/mpeg", "audio/wav", "audio/ogg")
 _MPEG_SYNC_MASK: Final = 0xE0
 
@@ -72,10 +75,12 @@ def sniff(head: bytes) -> str:
     return UNKNOWN
 
 
-def is_accepted(file_type: FileType, content_type: str, *, lenient_voice: bool) -> bool:
+def is_accepted(file_type: FileType, content_type: str, *, lenient_voice: bool, strict_images: bool) -> bool:
     """Return whether the platform takes this type of content as this type of file."""
     if file_type is FileType.FILE:
         return True
     if file_type is FileType.VOICE and lenient_voice and content_type in _OVERVIEW_VOICES:
         return True
+    if file_type is FileType.IMAGE and strict_images:
+        return content_type in _API_PAGE_IMAGES
     return content_type in _ACCEPTED[file_type]

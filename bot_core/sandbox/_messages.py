@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
 from typing import Any, Final
 
 from bot_core.openapi.values import FileType, MsgType, Scene, Target, as_int
-from bot_core.sandbox._answers import BODY_ERROR, RefusedCallError, parse_object
+from bot_core.sandbox._answers import RefusedCallError, encode, parse_object
 from bot_core.sandbox._events import platform_time
 from bot_core.sandbox._files import FileDesk
 from bot_core.sandbox._ids import Directory, Names
+from bot_core.sandbox._limits import SpeechLimits
 from bot_core.sandbox._options import SandboxOptions
+from bot_core.sandbox._pictures import PictureDesk
 from bot_core.sandbox._record import Record
+from bot_core.sandbox._shapes import message_content, message_type
 from bot_core.sandbox._signal import Signal
-from bot_core.sandbox._values import Acknowledged, Arrived, ArrivedMedia, Recalled, Said
+from bot_core.sandbox._values import Acknowledged, Arrived, ArrivedMedia, ArrivedPicture, Recalled, Said
 
 __all__ = ("Incoming", "MessageDesk")
 
-_TYPE_AND_CONTENT_DIFFER: Final = 22006
-_EMPTY: Final = 50006
-_MARKDOWN_WITH_OTHER: Final = 50037
-_LINK_IN_TEXT: Final = 40054010
 _DUPLICATE: Final = 40054005
 _MSG_ID_UNKNOWN: Final = 40034024
 _EVENT_ID_UNKNOWN: Final = 40034025
@@ -36,13 +33,16 @@ _INTERACTION_UNKNOWN: Final = 630001
 
 INTERACTION: Final = "INTERACTION_CREATE"
 
+_NO_PROACTIVE: Final = {Scene.GROUP: 40034105, Scene.USER: 40054013}
+_HELD_FOR_AUDIT: Final = 304023
+
+_ACCEPTED_STATUS: Final = 202
+_OK_STATUS: Final = 200
+
 _RECALL_SECONDS: Final = 120
-_MOST_INPUT_SECONDS: Final = 60
 
 # How long a pressed button can be answered; group and private messages have their own windows in the options.
 _INTERACTION_SECONDS: Final = 30 * 60
-
-_LINK: Final = re.compile(r"https?://", re.IGNORECASE)
 
 
 class Incoming:
@@ -62,13 +62,22 @@ class MessageDesk:
     """All messages of all bots, in both directions."""
 
     def __init__(
-        self, options: SandboxOptions, names: Names, directory: Directory, files: FileDesk, record: Record
+        self,
+        options: SandboxOptions,
+        names: Names,
+        directory: Directory,
+        record: Record,
+        *,
+        files: FileDesk,
+        pictures: PictureDesk,
     ) -> None:
         self._options = options
         self._names = names
         self._directory = directory
         self._files = files
+        self._pictures = pictures
         self._record = record
+        self._limits = SpeechLimits(options.limits, options.clock)
         self._incoming: OrderedDict[str, Incoming] = OrderedDict()
         self._sent: OrderedDict[str, tuple[str, Target, float]] = OrderedDict()
         self._second = 0
@@ -85,31 +94,61 @@ class MessageDesk:
         """Return the answers to what was said, as long as it is remembered."""
         return self._incoming.get(said.id)
 
-    def post(self, appid: str, target: Target, raw: bytes) -> bytes:
-        """Take one message; return the body of the answer.
+    async def post(self, appid: str, target: Target, raw: bytes) -> tuple[int, bytes]:
+        """Take one message; return status and body of the answer.
 
         Raises:
             RefusedCallError: With the platform's code.
         """
         body = parse_object(raw)
-        msg_type = _message_type(body, target.scene)
-        content = self._check_content(msg_type, body, target.scene)
-        seq = as_int(body.get("msg_seq"), 1)
-        incoming = self._find_incoming(appid, target, body)
-        if incoming is not None:
-            self._check_reply(incoming, target.scene, seq)
+        msg_type = message_type(body, target.scene)
+        content = message_content(msg_type, body, target.scene, self._options)
+        pictures: tuple[ArrivedPicture, ...] = ()
+        if msg_type is MsgType.MARKDOWN and "](" in content:
+            pictures = await self._pictures.find(appid, content)
+        # from here to the arrival nothing is awaited, so that two answers cannot take the same number
+        incoming = self._admit(appid, target, body)
         media = None
         if msg_type == MsgType.MEDIA:
             media = self._files.lookup(appid, target.scene, body["media"].get("file_info"))
             if media.file_type is not FileType.IMAGE:
                 content = ""  # people do not see it
-        arrived = self._arrive(appid, target, body, incoming=incoming, content=content, media=media)
-        moment, reference = self._now_text(arrived.at), self._names.reference()
+        self._limits.check(appid, target, proactive=incoming is None)
+        if self._options.audit == "reject":
+            return self._audited()
+        arrived = self._arrive(appid, target, body, incoming=incoming, content=content, media=media, pictures=pictures)
+        if self._options.audit:
+            return self._audited()
+        moment, reference = self.timestamp(arrived.at), self._names.reference()
         # Written by hand: nothing in it needs escaping, and this is the path that benchmarks measure.
-        return f'{{"id":"{arrived.id}","timestamp":"{moment}","ext_info":{{"ref_idx":"{reference}"}}}}'.encode()
+        answer = f'{{"id":"{arrived.id}","timestamp":"{moment}","ext_info":{{"ref_idx":"{reference}"}}}}'
+        return _OK_STATUS, answer.encode()
+
+    def begin(self, appid: str, target: Target, body: dict[str, Any]) -> Incoming | None:
+        """Let a stream begin: it is one answer, and counts from now on.
+
+        Raises:
+            RefusedCallError: As for a message.
+        """
+        incoming = self._admit(appid, target, body)
+        self._limits.check(appid, target, proactive=incoming is None)
+        if incoming is not None:
+            _count(incoming, as_int(body.get("msg_seq"), 1))
+        return incoming
+
+    def end(self, appid: str, target: Target, body: dict[str, Any], incoming: Incoming | None, message_id: str) -> None:
+        """Let the text of a stream arrive."""
+        content = body["markdown"]["content"]
+        self._arrive(appid, target, body, incoming=incoming, content=content, media=None, stream_id=message_id)
 
     def send_file(self, appid: str, target: Target, media: ArrivedMedia) -> str:
-        """Let a file arrive by itself (`srv_send_msg`); return the id of the message."""
+        """Let a file arrive by itself (`srv_send_msg`); return the id of the message.
+
+        Raises:
+            RefusedCallError: Too many messages go out unasked.
+        """
+        self._admit(appid, target, {})
+        self._limits.check(appid, target, proactive=True)
         body = {"msg_type": MsgType.MEDIA.value, "srv_send_msg": True}
         return self._arrive(appid, target, body, incoming=None, content="", media=media).id
 
@@ -137,7 +176,10 @@ class MessageDesk:
         if incoming is None or incoming.said.appid != appid or incoming.said.event_name != INTERACTION:
             raise RefusedCallError(400, _INTERACTION_UNKNOWN, "the interaction is not known")
         seconds = time.perf_counter() - incoming.said.monotonic
-        self._record.note(Acknowledged(id=interaction_id, appid=appid, code=as_int(code, 0), seconds=seconds))
+        in_time = self._options.clock() - incoming.said.at <= self._options.interaction_seconds
+        self._record.note(
+            Acknowledged(id=interaction_id, appid=appid, code=as_int(code, 0), seconds=seconds, in_time=in_time)
+        )
 
     def _when_sent(self, appid: str, target: Target, message_id: str) -> float | None:
         sent = self._sent.get(message_id)
@@ -147,21 +189,6 @@ class MessageDesk:
         if incoming is not None and (incoming.said.appid, incoming.said.target) == (appid, target):
             return incoming.said.at
         return None
-
-    def _check_content(self, msg_type: MsgType, body: dict[str, Any], scene: Scene) -> str:
-        content = body.get("content")
-        if content is not None and not isinstance(content, str):
-            raise RefusedCallError(400, BODY_ERROR, "content must be a string")
-        text = content or ""
-        if msg_type is MsgType.TEXT and not text.strip():
-            raise RefusedCallError(400, _EMPTY, "the message is empty")
-        if msg_type is MsgType.MARKDOWN:
-            if text.strip():
-                raise RefusedCallError(400, _MARKDOWN_WITH_OTHER, "content must be empty beside markdown")
-            return str(body["markdown"].get("content") or "")
-        if text and scene is Scene.GROUP and self._options.refuse_links and _LINK.search(text):
-            raise RefusedCallError(400, _LINK_IN_TEXT, "the text has a link that is not registered")
-        return text
 
     def _find_incoming(self, appid: str, target: Target, body: dict[str, Any]) -> Incoming | None:
         for field, code in (("msg_id", _MSG_ID_UNKNOWN), ("event_id", _EVENT_ID_UNKNOWN)):
@@ -173,6 +200,22 @@ class MessageDesk:
                 raise RefusedCallError(400, code, f"{field} is not known in this chat")
             return incoming
         return None
+
+    def _admit(self, appid: str, target: Target, body: dict[str, Any]) -> Incoming | None:
+        """Return what a message answers, once it may; `None` for one that comes unasked, where that is allowed."""
+        incoming = self._find_incoming(appid, target, body)
+        if incoming is not None:
+            self._check_reply(incoming, target.scene, as_int(body.get("msg_seq"), 1))
+        elif not self._options.proactive:
+            raise RefusedCallError(
+                400, _NO_PROACTIVE[target.scene], "messages that answer nothing are not allowed here"
+            )
+        return incoming
+
+    def _audited(self) -> tuple[int, bytes]:
+        audit = {"message_audit": {"audit_id": self._names.trace()}}
+        body = {"code": _HELD_FOR_AUDIT, "message": "push message is waiting for audit now", "data": audit}
+        return _ACCEPTED_STATUS, encode(body)
 
     def _check_reply(self, incoming: Incoming, scene: Scene, seq: int) -> None:
         options = self._options
@@ -198,12 +241,14 @@ class MessageDesk:
         incoming: Incoming | None,
         content: str,
         media: ArrivedMedia | None,
+        pictures: tuple[ArrivedPicture, ...] = (),
+        stream_id: str = "",
     ) -> Arrived:
         now = self._options.clock()
         known = self._directory.known(target.openid)
         arrived = Arrived(
             number=self._record.next_number(),
-            id=self._names.message(),
+            id=stream_id or self._names.message(),
             appid=appid,
             target=target,
             chat=known.name if known else target.openid,
@@ -213,6 +258,7 @@ class MessageDesk:
             msg_type=body["msg_type"],
             content=content,
             media=media,
+            pictures=pictures,
             body=body,
             at=now,
             monotonic=time.perf_counter(),
@@ -221,57 +267,21 @@ class MessageDesk:
         if len(self._sent) > self._options.remembered_messages:
             self._sent.popitem(last=False)
         if incoming is not None:  # only an answer that arrived uses up its number
-            incoming.seqs.add(arrived.msg_seq)
-            incoming.replies += 1
+            if not stream_id:  # a stream was counted when it began
+                _count(incoming, arrived.msg_seq)
             incoming.answers.append(arrived)
             incoming.answered.fire()
         self._record.note(arrived)
         return arrived
 
-    def _now_text(self, now: float) -> str:
+    def timestamp(self, now: float) -> str:
+        """Return a moment as the platform writes it."""
         second = int(now)
         if second != self._second:
             self._second, self._timestamp = second, platform_time(second)
         return self._timestamp
 
 
-def _message_type(body: dict[str, Any], scene: Scene) -> MsgType:
-    """Return the type, once what it needs is there and nothing of another type is."""
-    given = body.get("msg_type", 0)
-    msg_type = _TYPES.get(given) if isinstance(given, int) else None
-    if msg_type is None:
-        raise _differ(f"msg_type {given!r} is not known")
-    if msg_type in _ONLY_IN and _ONLY_IN[msg_type] is not scene:
-        raise _differ(f"msg_type {msg_type.value} is not for {scene}")
-    needed = _NEEDS.get(msg_type)
-    if needed is not None and not isinstance(body.get(needed), dict):
-        raise _differ(f"msg_type {msg_type.value} needs the object `{needed}`")
-    for other in _OBJECTS.intersection(body):
-        if other != needed and body[other]:
-            raise _differ(f"msg_type {msg_type.value} and `{other}` do not go together")
-    if msg_type is MsgType.INPUT_NOTIFY:
-        seconds = as_int(body["input_notify"].get("input_second"), 0)
-        if not 1 <= seconds <= _MOST_INPUT_SECONDS:
-            raise RefusedCallError(400, BODY_ERROR, "input_second must be 1 to 60")
-    body["msg_type"] = msg_type.value
-    return msg_type
-
-
-_NEEDS: Final = {
-    MsgType.MARKDOWN: "markdown",
-    MsgType.ARK: "ark",
-    MsgType.INPUT_NOTIFY: "input_notify",
-    MsgType.MEDIA: "media",
-    MsgType.CARD: "card",
-}
-
-
-_OBJECTS: Final = frozenset(_NEEDS.values())
-_TYPES: Final[Mapping[int, MsgType]] = {msg_type.value: msg_type for msg_type in MsgType}
-
-# Embeds are for guilds.
-_ONLY_IN: Final = {MsgType.EMBED: None, MsgType.INPUT_NOTIFY: Scene.USER, MsgType.CARD: Scene.GROUP}
-
-
-def _differ(message: str) -> RefusedCallError:
-    return RefusedCallError(400, _TYPE_AND_CONTENT_DIFFER, message)
+def _count(incoming: Incoming, seq: int) -> None:
+    incoming.seqs.add(seq)
+    incoming.replies += 1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from qqmedia import ConfigurationError
 
-__all__ = ("ChunkOptions", "NumberForm")
-
-NumberForm: TypeAlias = Literal["number", "string"]
+__all__ = ("ChunkOptions", "ImageStoreOptions", "LimitOptions")
 
 _MIB: Final = 1024 * 1024
 
@@ -69,3 +68,55 @@ class ChunkOptions:
             value = getattr(self, name)
             if value not in allowed:
                 raise ConfigurationError(f"chunks: {name} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitOptions:
+    """How fast and how much a bot may call and speak; nothing is limited by default, see `documented`.
+
+    Attributes:
+        calls_per_second: By kind of call, for each bot: 429 with 40023001 above it.
+        chat_messages_per_second: In each chat: 429 with 20028 above it; 0: any.
+        proactive_per_minute: Messages of one bot that answer nothing: 40034100 above it; 0: any.
+        proactive_per_chat_minute: The same in one chat.
+        proactive_per_chat_day: In one chat, 22009 above it; 0: any.
+    """
+
+    calls_per_second: Mapping[str, float] = field(default_factory=dict)
+    chat_messages_per_second: float = 0
+    proactive_per_minute: int = 0
+    proactive_per_chat_minute: int = 0
+    proactive_per_chat_day: int = 0
+
+    @classmethod
+    def documented(cls) -> LimitOptions:
+        """Return what the documents say of a bot that is not certified."""
+        fifty = dict.fromkeys(("files", "interactions", "me", "stream"), 50.0)
+        ten = dict.fromkeys(("upload_prepare", "upload_part_finish", "recall"), 10.0)
+        return cls(
+            calls_per_second={"messages": 100.0, **fifty, **ten},
+            proactive_per_minute=30,
+            proactive_per_chat_minute=20,
+            proactive_per_chat_day=1000,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageStoreOptions:
+    """The platform's own image store for markdown (PLATFORM 2.7).
+
+    Attributes:
+        available: Whether these bots may use it; else 11253.
+        capacity: How many images a bot may have; 40035007 above it.
+        max_bytes: Size of one image.
+        lifetime_seconds: After so long without use an image is gone.
+        upload_seconds: For how long an upload may be completed.
+        page: How many images one call of the list gives.
+    """
+
+    available: bool = True
+    capacity: int = 100
+    max_bytes: int = 10 * _MIB
+    lifetime_seconds: float = 7_776_000
+    upload_seconds: float = 4 * 3600
+    page: int = 20

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from bot_core.openapi.values import FileType, Intents
 from bot_core.sandbox._formats import HARD_BYTES, SOFT_BYTES
-from bot_core.sandbox._option_groups import ChunkOptions
+from bot_core.sandbox._option_groups import ChunkOptions, ImageStoreOptions, LimitOptions
 from qqmedia import ConfigurationError
 
 __all__ = ("KNOWN_INTENTS", "SandboxAccount", "SandboxOptions")
@@ -47,20 +47,34 @@ class SandboxOptions:
         clock: Wall clock in seconds; tests move it to get past windows and lifetimes.
         token_lifetime_seconds: Of an access token.
         fetch_timeout_seconds: The whole budget for downloading a URL given to ``/files``.
+        public_names: Names that the sandbox looks up here and nowhere else. They count as public whatever address they
+            stand for, so that a server on loopback can be reached while `refuse_private` is on; an empty address: no
+            such name.
         fetch_ports: Ports that the platform would fetch from; empty: any.
         refuse_private: Refuse loopback and private addresses in URLs, as the real platform must.
         inline_body_bytes: Request bodies above this get the front proxy's HTML 413 (seen: 5, 10 and 15 MB).
+        user_inline_body_bytes: The same in private chats (one report has 10 MB in groups and 15 MB there); 0: as in
+            groups.
         soft_bytes: By type of file: above it people see a file card.
         hard_bytes: Above it a file is refused with 850031.
         file_ttl_seconds: `ttl` of a `file_info`; 0: it does not expire.
         lenient_voice: Take mp3, wav and ogg as voice too, as the platform's overview page says; else Tencent silk only.
+        strict_images: Take only png, jpg and gif as images, as the platform's API page says; else webp and bmp too.
         chunks: Chunked upload.
+        images: The image store for markdown.
+        markdown_pictures: What becomes of other addresses of pictures in markdown: `fetch` them, and answer 40034141 if
+            that fails; `refuse` them with 40034141; `ignore` them.
         full_receive: The groups' admins let the bot read everything: a mention comes as `GROUP_MESSAGE_CREATE`.
         refuse_links: Refuse ``http(s)`` links in the text of group messages (40054010).
         group_window_seconds: For how long a group message can be answered.
         group_replies: How often.
         user_window_seconds: For how long a private message can be answered.
         user_replies: How often.
+        proactive: Messages that answer nothing are allowed; else 40034105 in groups, 40054013 in private.
+        limits: How fast and how much a bot may call and speak.
+        text_limit: Characters of a text, 40054007 above it; 0: any, since the platform's number is not known.
+        audit: Hold every message for audit: 202 with 304023. It arrives (`pass`), or never does (`reject`).
+        interaction_seconds: How soon a pressed button is to be acknowledged.
         heartbeat_interval_ms: What Hello tells.
         heartbeat_silence_seconds: A connection without a heartbeat for so long is closed with 4009.
         session_start_total: Identifies in 24 hours; one more is answered with op 9.
@@ -84,14 +98,19 @@ class SandboxOptions:
     token_lifetime_seconds: float = 7200
 
     fetch_timeout_seconds: float = 5.0
+    public_names: Mapping[str, str] = field(default_factory=dict, repr=False)
     fetch_ports: tuple[int, ...] = ()
     refuse_private: bool = False
     inline_body_bytes: int = 10 * MIB
+    user_inline_body_bytes: int = 0
     soft_bytes: Mapping[FileType, int] = field(default_factory=lambda: dict(SOFT_BYTES), repr=False)
     hard_bytes: int = HARD_BYTES
     file_ttl_seconds: int = 3600
     lenient_voice: bool = False
+    strict_images: bool = False
     chunks: ChunkOptions = field(default_factory=ChunkOptions)
+    images: ImageStoreOptions = field(default_factory=ImageStoreOptions)
+    markdown_pictures: Literal["fetch", "refuse", "ignore"] = "fetch"
 
     full_receive: bool = False
     refuse_links: bool = True
@@ -99,6 +118,11 @@ class SandboxOptions:
     group_replies: int = 5
     user_window_seconds: float = 60 * 60
     user_replies: int = 4
+    proactive: bool = True
+    limits: LimitOptions = field(default_factory=LimitOptions)
+    text_limit: int = 0
+    audit: Literal["", "pass", "reject"] = ""
+    interaction_seconds: float = 5.0
 
     heartbeat_interval_ms: int = 41250
     heartbeat_silence_seconds: float = 60
@@ -127,6 +151,9 @@ class SandboxOptions:
                      "remembered_messages"):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name} must be more than 0, got {getattr(self, name)!r}")
+        for name, allowed in (("markdown_pictures", ("fetch", "refuse", "ignore")), ("audit", ("", "pass", "reject"))):
+            if getattr(self, name) not in allowed:
+                raise ConfigurationError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
         appids = [account.appid for account in self.accounts]
         if len(set(appids)) != len(appids):
             raise ConfigurationError(f"accounts: an appid is given twice in {', '.join(appids)}")

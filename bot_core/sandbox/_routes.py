@@ -15,6 +15,9 @@ _FIXED: Final = {
     ("GET", "/users/@me"): "me",
     ("GET", "/gateway"): "gateway",
     ("GET", "/gateway/bot"): "gateway_bot",
+    ("POST", "/v2/media-images/prepare"): "image_prepare",
+    ("POST", "/v2/media-images/complete"): "image_complete",
+    ("GET", "/v2/media-images"): "image_list",
     ("POST", TOKEN_PATH): "token",
     ("GET", GATEWAY_PATH): "websocket",
 }
@@ -25,12 +28,14 @@ _IN_CHAT: Final = {
     ("POST", "files", 5): "files",
     ("POST", "upload_prepare", 5): "upload_prepare",
     ("POST", "upload_part_finish", 5): "upload_part_finish",
+    ("POST", "stream_messages", 5): "stream",
     ("DELETE", "messages", 6): "recall",
 }
 
 # Method, place in the storage, and how many parts the path has.
 _IN_STORAGE: Final = {
     ("PUT", "robot_upload", 6): "upload_part",
+    ("PUT", "media_images", 4): "image_put",
     ("GET", "raw", 4): "raw_url",
 }
 
@@ -51,6 +56,8 @@ def find_call(method: str, path: str) -> tuple[str, tuple[str, ...]]:
         return fixed, ()
     if method == "PUT" and size == 3 and parts[1] == "interactions":  # noqa: PLR2004 - /interactions/{id}
         return "interactions", (unquote(parts[2]),)
+    if method == "DELETE" and size in (4, 5) and parts[1:3] == ["v2", "media-images"] and parts[4:] in ([], ["delete"]):
+        return "image_delete", (unquote(parts[3]),)  # both forms of the path are reported
     if path.startswith(f"{STORAGE_PATH}/"):
         return _IN_STORAGE.get((method, parts[2], size), ""), tuple(unquote(part) for part in parts[3:])
     return "", ()

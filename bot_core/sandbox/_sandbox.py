@@ -21,15 +21,18 @@ from bot_core.sandbox._files import FileDesk
 from bot_core.sandbox._formats import sniff
 from bot_core.sandbox._gateway import Gateway
 from bot_core.sandbox._ids import Directory, Names
+from bot_core.sandbox._images import ImageDesk
 from bot_core.sandbox._listen import check_host, listening
 from bot_core.sandbox._media import MediaStore, StoredMedia
 from bot_core.sandbox._messages import MessageDesk
 from bot_core.sandbox._options import SandboxAccount, SandboxOptions
+from bot_core.sandbox._pictures import PictureDesk
 from bot_core.sandbox._record import Record
 from bot_core.sandbox._routes import GATEWAY_PATH, STORAGE_PATH, TOKEN_PATH
 from bot_core.sandbox._server import PlatformServer
 from bot_core.sandbox._session import Session
 from bot_core.sandbox._storage import Storage
+from bot_core.sandbox._streams import StreamDesk
 from bot_core.sandbox._tokens import TokenDesk
 from bot_core.sandbox._values import Acknowledged, Arrived, Happening, Recalled, Refused, Said, UploadCall
 from bot_core.sandbox._webhook import Webhook, Webhooks
@@ -63,7 +66,15 @@ class Sandbox:
         self._gateway = Gateway(options, self._names, self._tokens, self.faults, self._record)
         self._webhooks = Webhooks(options.clock)
         self._files = FileDesk(options, self._names, store, fetcher)
-        self._messages = MessageDesk(options, self._names, self._directory, self._files, self._record)
+        self._images = ImageDesk(options, self._names)
+        self._messages = MessageDesk(
+            options,
+            self._names,
+            self._directory,
+            self._record,
+            files=self._files,
+            pictures=PictureDesk(options, fetcher, self._images),
+        )
         self._calls = Calls(
             options,
             self._directory,
@@ -71,7 +82,9 @@ class Sandbox:
             gateway=self._gateway,
             files=self._files,
             messages=self._messages,
-            storage=Storage(options, store, self._files.chunks),
+            images=self._images,
+            streams=StreamDesk(options, self._names, self._messages),
+            storage=Storage(options, store, self._files.chunks, self._images),
         )
         self._server = PlatformServer(
             options,
@@ -379,7 +392,7 @@ class Sandbox:
     def _name_addresses(self, base: str) -> None:
         self.api_base = base
         self.token_url = base + TOKEN_PATH
-        self._files.chunks.storage_url = base + STORAGE_PATH
+        self._files.chunks.storage_url = self._images.storage_url = base + STORAGE_PATH
         self._calls.gateway_url = f"ws{base.removeprefix('http')}{GATEWAY_PATH}"
 
     def _event_name(self, *, private: bool, at: bool) -> str:

@@ -10,9 +10,10 @@ from aiohttp import web
 
 from bot_core.sandbox._answers import PROXY_TOO_LARGE, RefusedCallError, encode, error_body
 from bot_core.sandbox._bodies import TOO_LARGE_STATUS, drain
-from bot_core.sandbox._calls import Answer, Calls
+from bot_core.sandbox._calls import Answer, Calls, Reply
 from bot_core.sandbox._faults import Fault, FaultMode, Faults
 from bot_core.sandbox._ids import Names
+from bot_core.sandbox._limits import CallLimits
 from bot_core.sandbox._options import SandboxOptions
 from bot_core.sandbox._record import Record
 from bot_core.sandbox._routes import find_call, kind_of
@@ -31,7 +32,20 @@ _PROXY_PAGE: Final = (
 )
 
 # Calls of which every request is kept with its headers.
-_KEPT_KINDS: Final = frozenset({"files", "upload_prepare", "upload_part", "upload_part_finish", "raw_url"})
+_KEPT_KINDS: Final = frozenset(
+    {
+        "files",
+        "upload_prepare",
+        "upload_part",
+        "upload_part_finish",
+        "raw_url",
+        "image_prepare",
+        "image_put",
+        "image_complete",
+        "image_list",
+        "image_delete",
+    }
+)
 
 
 class PlatformServer:
@@ -55,6 +69,7 @@ class PlatformServer:
         self._tokens = tokens
         self._calls = calls
         self._control = control
+        self._limits = CallLimits(options.limits, options.clock)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -87,6 +102,8 @@ class PlatformServer:
             answer = await self._answer(request, kind, path, name, named)
         except ConnectionError:  # the bot went away in the middle of its request
             return None
+        if fault is not None and fault.mode is FaultMode.FAIL_AFTER:
+            return self._failure(fault, kind, path)
         return None if fault is not None and fault.mode is FaultMode.LOSE_ANSWER else answer
 
     async def _answer(
@@ -97,12 +114,18 @@ class PlatformServer:
             call = self._calls.guarded.get(name)
             if call is not None:
                 appid = self._tokens.check(request.headers.get("Authorization"))
+                if self._options.limits.calls_per_second:
+                    self._limits.check(appid, kind)
             else:
                 call = self._calls.open.get(name, _unknown)
             answer = await call(request, appid, named)
         except RefusedCallError as error:
             return self._refusal(error, kind, path, appid)
-        return answer if isinstance(answer, web.StreamResponse) else self._json(_OK, answer, self._names.trace())
+        if isinstance(answer, bytes):
+            return self._json(_OK, answer, self._names.trace())
+        if isinstance(answer, Reply):
+            return self._json(answer.status, answer.body, self._names.trace())
+        return answer
 
     def _failure(self, fault: Fault, kind: str, path: str) -> web.StreamResponse:
         if fault.html:

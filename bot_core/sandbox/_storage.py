@@ -14,6 +14,7 @@ from aiohttp import web
 from bot_core.sandbox._answers import RefusedCallError
 from bot_core.sandbox._chunks import ChunkDesk, Part
 from bot_core.sandbox._formats import sniff
+from bot_core.sandbox._images import ImageDesk
 from bot_core.sandbox._media import MediaStore, StoredMedia
 from bot_core.sandbox._options import SandboxOptions
 
@@ -47,10 +48,11 @@ class StorageRefusedError(RefusedCallError):
 class Storage:
     """Answers what comes to a presigned address."""
 
-    def __init__(self, options: SandboxOptions, store: MediaStore, chunks: ChunkDesk) -> None:
+    def __init__(self, options: SandboxOptions, store: MediaStore, chunks: ChunkDesk, images: ImageDesk) -> None:
         self._options = options
         self._store = store
         self._chunks = chunks
+        self._images = images
 
     async def put_part(self, request: web.BaseRequest, _appid: str, named: tuple[str, ...]) -> web.StreamResponse:
         """Take one part.
@@ -61,9 +63,28 @@ class Storage:
         part = self._chunks.part(*named)
         if part is None:
             raise StorageRefusedError(404, "NoSuchUpload", "there is no such part, or the upload is complete")
-        self._check(request, part)
+        self._check(request, token=part.token, expires_at=part.expires_at, most=part.size)
         digest = await self._receive(request, part)
         return web.Response(headers={"ETag": f'"{digest}"', "x-cos-request-id": secrets.token_hex(12)})
+
+    async def put_image(self, request: web.BaseRequest, _appid: str, named: tuple[str, ...]) -> web.StreamResponse:
+        """Take an image for the image store.
+
+        Raises:
+            StorageRefusedError: The address or a header is wrong.
+        """
+        upload = self._images.upload(named[0])
+        if upload is None:
+            raise StorageRefusedError(404, "NoSuchUpload", "there is no such upload, or it is complete")
+        self._check(request, token=upload.token, expires_at=upload.expires_at, most=upload.size)
+        if request.content_type != upload.content_type:
+            text = f"Content-Type is {request.content_type}, signed was {upload.content_type}"
+            raise StorageRefusedError(403, "SignatureDoesNotMatch", text)
+        async with self._store.intake(upload.size) as taken:
+            while piece := await request.content.readany():
+                await taken.add(piece)
+            upload.stored = await taken.finish()
+        return web.Response(headers={"x-cos-request-id": secrets.token_hex(12)})
 
     async def get_raw(self, request: web.BaseRequest, _appid: str, named: tuple[str, ...]) -> web.StreamResponse:
         """Give the bytes behind a `raw_url`.
@@ -77,17 +98,17 @@ class Storage:
             raise StorageRefusedError(404, "NoSuchKey", "there is no such object")
         return await media_response(stored)
 
-    def _check(self, request: web.BaseRequest, part: Part) -> None:
+    def _check(self, request: web.BaseRequest, *, token: str, expires_at: float, most: int) -> None:
         _refuse_authorization(request)
-        if not secrets.compare_digest(request.rel_url.query.get(_TOKEN, "").encode(), part.token.encode()):
+        if not secrets.compare_digest(request.rel_url.query.get(_TOKEN, "").encode(), token.encode()):
             raise StorageRefusedError(403, "SignatureDoesNotMatch", f"{_TOKEN} is not the one of this address")
-        if self._options.clock() >= part.expires_at:
+        if self._options.clock() >= expires_at:
             raise StorageRefusedError(403, "AccessDenied", "Request has expired")
         size = request.content_length
         if size is None:
             raise StorageRefusedError(411, "MissingContentLength", "the header Content-Length is missing")
-        if size > part.size:
-            raise StorageRefusedError(400, "EntityTooLarge", f"the part has {part.size} bytes, {size} are coming")
+        if size > most:
+            raise StorageRefusedError(400, "EntityTooLarge", f"{most} bytes were announced, {size} are coming")
 
     async def _receive(self, request: web.BaseRequest, part: Part) -> str:
         """Write the body where it belongs in the file; return its md5."""

@@ -13,6 +13,7 @@ __all__ = (
     "Acknowledged",
     "Arrived",
     "ArrivedMedia",
+    "ArrivedPicture",
     "Connection",
     "Happening",
     "Recalled",
@@ -90,6 +91,34 @@ class ArrivedMedia:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivedPicture:
+    """A picture in markdown, as people see it.
+
+    Attributes:
+        text: In the brackets, with the size if one was given.
+        url: As it was written.
+        size: In bytes.
+        content_type: By the magic bytes.
+        sha256: Of the bytes.
+    """
+
+    text: str
+    url: str
+    size: int
+    content_type: str
+    sha256: str
+    stored: StoredMedia = field(repr=False)
+
+    async def read(self) -> bytes:
+        """Return the bytes.
+
+        Raises:
+            SandboxError: They were dropped for newer ones (`media_total_bytes`), or the sandbox is closed.
+        """
+        return await self.stored.read()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
     """One message that a bot sent.
 
@@ -105,6 +134,7 @@ class Arrived:
         msg_type: As in PLATFORM 3.2.
         content: The text that people see; markdown as it was written. Text beside a video, voice or file is not shown.
         media: The medium, if any.
+        pictures: Pictures in its markdown.
         body: The whole request.
         at: Wall clock, in seconds.
         monotonic: `time.perf_counter()` when it had arrived whole.
@@ -121,6 +151,7 @@ class Arrived:
     msg_type: int
     content: str
     media: ArrivedMedia | None
+    pictures: tuple[ArrivedPicture, ...] = ()
     body: Mapping[str, Any] = field(repr=False)
     at: float
     monotonic: float
@@ -190,13 +221,15 @@ class Acknowledged:
         id: Of the interaction.
         appid: The bot.
         code: The bot's answer: 0 ok, 1 failed, 2 too often, 3 repeated, 4 no right, 5 admins only.
-        seconds: How long it took; people see a failure after 5 s.
+        seconds: How long it took.
+        in_time: Whether it took less than `interaction_seconds`, by the sandbox's clock; else people saw a failure.
     """
 
     id: str
     appid: str
     code: int
     seconds: float
+    in_time: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
