@@ -17,7 +17,7 @@ test: .venv/ready  ## The whole test suite
 	@$(BIN)/python -m pytest $(ARGS)
 
 coverage: .venv/ready  ## The test suite, with the lines that it does not reach
-	@$(BIN)/python -m pytest -p aiohttp --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 lint: .venv/ready  ## Style
 	@$(BIN)/ruff check .
