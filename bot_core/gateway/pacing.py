@@ -120,16 +120,25 @@ class IdentifyGate:
         discovery: Knows the daily limit.
         limit: How many starts are allowed in a window.
         window: Seconds.
+        longest_sleep: After so many seconds of waiting for the reset the platform is asked again.
     """
 
     def __init__(
-        self, account: str, store: PacingStore, discovery: Discovery, *, limit: int = 1, window: float = 5.0
+        self,
+        account: str,
+        store: PacingStore,
+        discovery: Discovery,
+        *,
+        limit: int = 1,
+        window: float = 5.0,
+        longest_sleep: float = _LONGEST_SLEEP_SECONDS,
     ) -> None:
         self._account = account
         self._store = store
         self._discovery = discovery
         self._limit = limit
         self._window = window * _MARGIN
+        self._longest_sleep = longest_sleep
         self._places = asyncio.Semaphore(limit)
         self._told_until = -math.inf
 
@@ -165,8 +174,8 @@ class IdentifyGate:
         await self._discovery.get()
         while (wait := self._discovery.exhausted_for) > 0:
             self._tell(wait)
-            await asyncio.sleep(min(wait, _LONGEST_SLEEP_SECONDS))
-            if wait > _LONGEST_SLEEP_SECONDS:
+            await asyncio.sleep(min(wait, self._longest_sleep))
+            if wait > self._longest_sleep:
                 self._discovery.failed()
             await self._discovery.get()
 

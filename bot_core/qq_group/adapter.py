@@ -16,10 +16,10 @@ from bot_core.openapi.values import Scene, Target
 from bot_core.qq_group.acknowledging import Acknowledgements
 from bot_core.qq_group.attachments import HostDesk, MediaDesk
 from bot_core.qq_group.connection import Connection, open_connection
-from bot_core.qq_group.events import INTERACTION, MESSAGE_EVENTS, can_be_answered, incoming, reference_of
+from bot_core.qq_group.events import INTERACTION, can_be_answered, incoming, reference_of
 from bot_core.qq_group.receivers import new_receiver
 from bot_core.qq_group.reply import ReplyContext
-from bot_core.qq_group.seen import SeenEvents
+from bot_core.qq_group.seen import SeenEvents, identities
 from bot_core.status import ShardStatus, SupportsStatus
 
 if TYPE_CHECKING:
@@ -244,9 +244,9 @@ class QQGroupAdapter:
         data = dispatch.data
         if dispatch.type in _GATEWAY_EVENTS:  # they begin anew with every connection, and say nothing to a bot
             return None
-        own_id = data.get("id") if dispatch.type in MESSAGE_EVENTS and isinstance(data, dict) else None
-        if self._seen.repeated(dispatch.id, own_id if isinstance(own_id, str) else ""):
-            logger.debug("%s came again and was dropped", dispatch.id or own_id)
+        known_by = identities(dispatch)
+        if self._seen.repeated(*known_by):
+            logger.debug("%s came again and was dropped", " ".join(known_by))
             return None
         try:
             return incoming(self, dispatch.type, data, dispatch.id, self)

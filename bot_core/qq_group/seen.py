@@ -1,16 +1,25 @@
-"""Remembers which events came already: the platform repeats some after a resume (PLATFORM 4.4)."""
+"""Remembers which events came already: after a resume, by webhook and by both some come again (PLATFORM 4.4, 5.4)."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
-__all__ = ("SeenEvents",)
+from bot_core.qq_group.events import MESSAGE_EVENTS
+
+if TYPE_CHECKING:
+    from bot_core.gateway.actions import Dispatch
+
+__all__ = ("SeenEvents", "identities")
 
 _KEEP_SECONDS: Final = 600.0
+
+# Some 100 bytes each.
 _KEEP_AT_MOST: Final = 100_000
+
+_INDEX: Final = "msg_idx="
 
 
 class SeenEvents:
@@ -48,3 +57,32 @@ class SeenEvents:
             if len(ids) <= self._limit and now - ids[oldest] < _KEEP_SECONDS:
                 return
             del ids[oldest]
+
+
+def identities(dispatch: Dispatch) -> tuple[str, ...]:
+    """Return everything that an event is told by: the envelope's `id`, and a message's own `id` and `msg_idx`.
+
+    A message may come again in another envelope, and may lack any of them. `msg_idx` counts within its chat.
+    """
+    data: object = dispatch.data
+    if dispatch.type not in MESSAGE_EVENTS or not isinstance(data, Mapping):
+        return (dispatch.id,)
+    own = data.get("id")
+    index = _index(data)
+    return (dispatch.id, own if isinstance(own, str) else "", f"{_chat(data)} {index}" if index else "")
+
+
+def _index(data: Mapping[str, Any]) -> str:
+    scene = data.get("message_scene")
+    fields = scene.get("ext") if isinstance(scene, Mapping) else None
+    if not isinstance(fields, list):
+        return ""
+    return next((field[len(_INDEX) :] for field in fields if isinstance(field, str) and field.startswith(_INDEX)), "")
+
+
+def _chat(data: Mapping[str, Any]) -> str:
+    group = data.get("group_openid") or data.get("group_id")
+    if group:
+        return str(group)
+    author = data.get("author")
+    return str(author.get("user_openid") or author.get("id")) if isinstance(author, Mapping) else ""

@@ -55,7 +55,8 @@ def test_an_address_that_is_none_is_refused(given: dict[str, str]) -> None:
     [
         ({"client_secret": ""}, "client_secret is empty"),
         ({"client_secret": "s", "shards": 0}, "shards must be"),
-        ({"client_secret": "s", "shards": "auto"}, "shards must be"),
+        ({"client_secret": "s", "shards": "some"}, "shards must be"),
+        ({"client_secret": "s", "shards": "auto", "shard_index": 1}, "leave shard_index out"),
         ({"client_secret": "s", "shards": 2, "shard_index": 2}, "from 0 to 1"),
         ({"client_secret": "s", "max_handlers": 0}, "max_handlers"),
         ({"client_secret": "s", "shutdown_grace": -1}, "shutdown_grace"),

@@ -1,0 +1,162 @@
+"""What is kept of a session for the next process, and how far its handlers have come."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot_core.gateway.kept import FileSessionStore, KeptSession, MemorySessionStore, SessionKeeper, SessionStore
+from bot_core.gateway.progress import Progress
+
+SHARD = (0, 1)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "file"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> SessionStore:
+    return MemorySessionStore() if request.param == "memory" else FileSessionStore(tmp_path)
+
+
+def keeper(store: SessionStore, clock: Clock, account: str = "1001 at http://a") -> SessionKeeper:
+    return SessionKeeper(store, account, write_every=0.01, clock=clock)
+
+
+async def keep(store: SessionStore, clock: Clock, state: tuple[str, int, int] | None = ("S", 7, 3)) -> None:
+    async with keeper(store, clock).open() as writer:
+        writer.watch(SHARD, lambda: state)
+
+
+@pytest.mark.asyncio
+async def test_a_session_comes_back_to_the_same_account_and_shard_for_five_minutes(
+    store: SessionStore, clock: Clock
+) -> None:
+    await keep(store, clock)
+    reader = keeper(store, clock)
+    assert await reader.load(SHARD, intents=3) == KeptSession(session_id="S", seq=7, intents=3, at=clock.now)
+    assert await reader.load((0, 2), intents=3) is None
+    assert await reader.load((1, 2), intents=3) is None
+    assert await reader.load(SHARD, intents=1) is None  # it would lack events that are wanted now
+    assert await keeper(store, clock, "1002 at http://a").load(SHARD, intents=3) is None
+    clock.now += 299
+    assert await reader.load(SHARD, intents=3) is not None
+    clock.now += 1
+    assert await reader.load(SHARD, intents=3) is None
+    clock.now -= 301  # the clock was set back: who knows how old it is
+    assert await reader.load(SHARD, intents=3) is None
+
+
+@pytest.mark.asyncio
+async def test_a_session_that_ended_is_forgotten(store: SessionStore, clock: Clock) -> None:
+    await keep(store, clock)
+    await keep(store, clock, None)
+    assert await keeper(store, clock).load(SHARD, intents=3) is None
+    await keep(store, clock, None)
+
+
+@pytest.mark.asyncio
+async def test_it_is_written_while_the_bot_runs_and_not_for_each_event(tmp_path: Path, clock: Clock) -> None:
+    class Counting(FileSessionStore):
+        saves = 0
+
+        async def save(self, key: str, session: KeptSession | None) -> None:
+            self.saves += 1
+            await super().save(key, session)
+
+    store = Counting(tmp_path)
+    seq = 0
+    async with SessionKeeper(store, "A", write_every=0.05, clock=clock).open() as writer:
+        writer.watch(SHARD, lambda: ("S", seq, 3))
+        for _ in range(100):
+            seq += 1
+            writer.changed()
+            await asyncio.sleep(0)
+        async with asyncio.timeout(2):
+            while (kept := await writer.load(SHARD, intents=3)) is None or kept.seq != 100:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert store.saves <= 3
+        before = store.saves
+        writer.changed()  # but nothing is different
+        await asyncio.sleep(0.12)
+        assert store.saves == before
+        clock.now += 41
+        writer.changed()  # a heartbeat: it is alive still
+        async with asyncio.timeout(2):
+            while store.saves == before:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"session_id": 7, "seq": "x", "intents": 3, "at": 0}', "null"]
+)
+async def test_a_damaged_file_is_no_session(tmp_path: Path, clock: Clock, content: str) -> None:
+    store = FileSessionStore(tmp_path)
+    await keep(store, clock)
+    (path,) = await asyncio.to_thread(lambda: list((tmp_path / "gateway").iterdir()))
+    assert json.loads(await asyncio.to_thread(path.read_text))["session_id"] == "S"
+    await asyncio.to_thread(path.write_text, content)
+    assert await keeper(store, clock).load(SHARD, intents=3) is None
+
+
+@pytest.mark.asyncio
+async def test_a_folder_that_cannot_be_used_is_said_once_and_stops_nothing(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocked = tmp_path / "file"
+    await asyncio.to_thread(blocked.touch)
+    async with keeper(FileSessionStore(blocked), clock).open() as writer:
+        writer.watch(SHARD, lambda: ("S", 1, 3))
+        writer.changed()
+        await asyncio.sleep(0.05)
+        writer.changed()
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 1
+    assert "a restart may lose events" in lines[0]
+
+
+def test_progress_is_what_is_done_without_a_gap() -> None:
+    progress = Progress(10)
+    for seq in (11, 12, 13):
+        assert progress.begin(seq)
+    assert not progress.begin(12)
+    assert progress.seq == 10
+    progress.finish(12)
+    assert progress.seq == 10
+    progress.finish(11)
+    assert progress.seq == 12
+    progress.finish(13)
+    progress.finish(13)
+    assert progress.seq == 13
+
+
+@given(st.data())
+def test_progress_never_claims_what_is_still_in_work(data: Any) -> None:
+    progress, open_ones, begun = Progress(0), set[int](), 0
+    for _ in range(data.draw(st.integers(1, 40))):
+        if open_ones and data.draw(st.booleans()):
+            done = data.draw(st.sampled_from(sorted(open_ones)))
+            open_ones.remove(done)
+            progress.finish(done)
+        else:
+            begun += data.draw(st.integers(1, 3))
+            open_ones.add(begun)
+            assert progress.begin(begun)
+        assert progress.seq == (min(open_ones) - 1 if open_ones else begun)
