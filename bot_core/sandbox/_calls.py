@@ -119,6 +119,8 @@ class Calls:
         return body if status == _OK else Reply(status, body)
 
     async def _post_stream(self, request: web.BaseRequest, appid: str, named: tuple[str, ...]) -> Answer:
+        if named[0] != Scene.USER.value:
+            raise RefusedCallError(404, 0, "texts that grow are for private chats only")
         raw = await self._body(request)
         return self._streams.post(appid, self._target(appid, named), raw)
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
+from aiohttp import web
 
 from bot_core.sandbox import Sandbox, SandboxOptions
 
@@ -177,3 +179,21 @@ def until() -> Callable[[Callable[[], bool]], Awaitable[None]]:
                 await asyncio.sleep(0.005)
 
     return wait
+
+
+@pytest_asyncio.fixture
+async def serve() -> AsyncIterator[Callable[..., Awaitable[str]]]:
+    """Serve what a handler returns; give the address."""
+    runners = []
+
+    async def start(handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> str:
+        runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)
+        runners.append(runner)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot_core.sandbox import Fault, FaultMode
+from bot_core.sandbox import Fault, FaultMode, Faults
 
 
 @pytest.mark.asyncio
@@ -117,3 +117,38 @@ async def test_a_fault_that_makes_no_sense_is_refused(play: Any) -> None:
             sandbox.faults.close("files", code=4009)
         with pytest.raises(ValueError, match="at least 1"):
             sandbox.faults.add("files", Fault(mode=FaultMode.CUT, times=0))
+
+
+@pytest.mark.asyncio
+async def test_some_calls_go_wrong_by_chance_and_the_same_ones_in_every_run(play: Any) -> None:
+    runs = []
+    for _ in range(2):
+        async with play() as (sandbox, bot):
+            sandbox.faults.add("me", Fault(mode=FaultMode.ANSWER, status=503, probability=0.3, seed=4))
+            runs.append([(await bot.call("GET", "/users/@me"))[0] for _ in range(40)])
+            sandbox.faults.clear()
+            assert {(await bot.call("GET", "/users/@me"))[0] for _ in range(20)} == {200}
+    assert runs[0] == runs[1]
+    assert 4 <= runs[0].count(503) <= 20
+
+
+@pytest.mark.asyncio
+async def test_faults_in_a_row_go_before_those_by_chance(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        sandbox.faults.add("me", Fault(mode=FaultMode.ANSWER, status=503, probability=0.999, seed=1))
+        sandbox.faults.answer("me", status=418, times=2)
+        assert [(await bot.call("GET", "/users/@me"))[0] for _ in range(3)] == [418, 418, 503]
+
+
+@pytest.mark.asyncio
+async def test_done_and_answered_with_an_error_all_the_same(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        sandbox.faults.answer("messages", status=502, html=True, done=True)
+        status, _ = await bot.post("groups/G", msg_type=0, content="x")
+        assert (status, len(sandbox.arrived)) == (502, 1)
+
+
+@pytest.mark.parametrize("probability", [0, -1, 1.1])
+def test_a_probability_that_is_none(probability: float) -> None:
+    with pytest.raises(ValueError, match="probability"):
+        Faults().add("me", Fault(mode=FaultMode.CUT, probability=probability))

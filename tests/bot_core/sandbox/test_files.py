@@ -7,37 +7,19 @@ import base64
 import hashlib
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from aiohttp import web
 
 from bot_core.errors import SandboxError
+from bot_core.openapi.values import FileType
 
 SILK = b"\x02#!SILK_V3" + b"\x05\x00hello" * 4
 MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2" + b"\0" * 64
 MP3 = b"ID3\x04\x00\x00\x00\x00\x00\x00" + b"\0" * 64
-
-
-@pytest_asyncio.fixture
-async def serve() -> AsyncIterator[Callable[..., Awaitable[str]]]:
-    """Serve what a handler returns; give the address."""
-    runners = []
-
-    async def start(handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> str:
-        runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)
-        runners.append(runner)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
-
-    yield start
-    for runner in runners:
-        await runner.cleanup()
 
 
 @pytest.mark.asyncio
@@ -310,3 +292,41 @@ async def test_a_certificate_that_nobody_signed_is_850026(play: Any, serve: Any)
         _, answer = await bot.call("POST", f"/v2/groups/{sandbox.group_openid()}/files", json=body)
         assert answer["code"] == 850026
         assert ssl.__name__ in answer["message"].lower() or "tls" in answer["message"].lower()
+
+
+@pytest.mark.asyncio
+async def test_a_name_can_count_as_public_while_private_addresses_are_refused(play: Any, serve: Any, png: Any) -> None:
+    async def handler(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=png(0))
+
+    port = (await serve(handler)).rpartition(":")[2]
+    names = {"pics.example.com": "127.0.0.1", "gone.example.com": ""}
+    async with play(refuse_private=True, public_names=names) as (_, bot):
+        found = {}
+        for host in ("pics.example.com", "127.0.0.1", "localhost", "gone.example.com"):
+            body = {"file_type": 1, "url": f"http://{host}:{port}/cat.png"}
+            status, answer = await bot.call("POST", "/v2/groups/G/files", json=body)
+            found[host] = answer.get("code", status)
+    assert found == {"pics.example.com": 200, "127.0.0.1": 850026, "localhost": 850026, "gone.example.com": 850026}
+
+
+@pytest.mark.asyncio
+async def test_sizes_at_which_a_file_becomes_a_card_or_is_refused(play: Any, png: Any) -> None:
+    async with play(soft_bytes={FileType.IMAGE: 1000}, hard_bytes=2000) as (sandbox, bot):
+        for size in (500, 1500):
+            _, file = await bot.upload("groups/G", png(size))
+            await bot.post("groups/G", msg_type=7, media={"file_info": file["file_info"]})
+        assert [arrived.media.as_card for arrived in sandbox.arrived] == [False, True]
+        status, answer = await bot.upload("groups/G", png(2500))
+        assert (status, answer["code"]) == (400, 850031)
+
+
+@pytest.mark.asyncio
+async def test_strict_images_are_png_jpg_and_gif(play: Any) -> None:
+    webp = b"RIFF\x10\x00\x00\x00WEBPVP8 " + b"\0" * 16
+    async with play(strict_images=True) as (_, bot):
+        status, answer = await bot.upload("groups/G", webp)
+        assert (status, answer["code"]) == (400, 850019)
+        assert (await bot.upload("groups/G", b"GIF89a" + b"\0" * 16))[0] == 200
+    async with play() as (_, bot):
+        assert (await bot.upload("groups/G", webp))[0] == 200
