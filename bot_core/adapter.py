@@ -41,7 +41,8 @@ class Delivery:
 
     Attributes:
         kind: `image`, `voice`, `video` or `file`.
-        way: `url` (the platform fetched it), `bytes` (uploaded), or `cache` (the platform had it already).
+        way: `url` (the platform fetched it), `bytes` (uploaded in one request), `chunks` (uploaded in parts), or
+            `cache` (the platform had it already).
         size: Bytes of what was sent; 0 where it is not known (a URL given by the author).
         content_type: By the magic bytes; empty where it is not known.
         url: What the platform was told to fetch, if anything.
@@ -58,6 +59,11 @@ class Delivery:
     notes: tuple[str, ...] = ()
     tries: int = 1
     trace_ids: tuple[str, ...] = ()
+
+    @property
+    def cached(self) -> bool:
+        """Whether the platform had it already, so that nothing was uploaded."""
+        return self.way == "cache"
 
 
 @dataclass(slots=True)
