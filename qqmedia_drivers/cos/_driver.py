@@ -25,6 +25,7 @@ __all__ = ("open_cos",)
 
 _CHECKED_KEY: Final = "is-anybody-there"  # the check reads it; it need not exist
 _NOT_FOUND: Final = 404
+_SMALL_BYTES: Final = 1024 * 1024  # what is smaller is sent in one piece, which costs less than many
 _DEFAULT_DOMAINS: Final = (".myqcloud.com", ".tencentcos.cn")
 
 logger = logging.getLogger("qqmedia_drivers.cos")
@@ -95,7 +96,9 @@ class CosDriver:
         target = self._object(self._names.of(upload.key))
         headers = self._headers(upload)
         with self._errors.translated(), bare():
-            if upload.size <= self._settings.part_bytes:
+            if upload.size <= _SMALL_BYTES:
+                self._client.put_object(**target, **headers, Body=upload.read())
+            elif upload.size <= self._settings.part_bytes:
                 with UploadBody.of(upload, stop) as body:
                     self._client.put_object(**target, **headers, Body=body)
             else:

@@ -175,6 +175,7 @@ class BucketService(ABC):
         self.url = ""
         self._numbers = itertools.count(1)
         self._faults: list[_Fault] = []
+        self._answers: list[tuple[str, int, str, Mapping[str, str]]] = []
         self._closing = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -218,6 +219,10 @@ class BucketService(ABC):
         """Let the next calls (of one operation) fail: answer 500 or 503, never answer, or cut the connection."""
         self._faults.append(_Fault(kind, operation, count))
 
+    def answer_next(self, operation: str, status: int, body: str, **headers: str) -> None:
+        """Let the next call of the operation get just this."""
+        self._answers.append((operation, status, body, headers))
+
     # What is the vendor's.
 
     @abstractmethod
@@ -243,6 +248,11 @@ class BucketService(ABC):
         call = Call.of(request)
         request_id = f"{next(self._numbers):024X}"
         common = {f"{self.prefix}request-id": request_id}
+        for number, (operation, status, text, headers) in enumerate(self._answers):
+            if operation == call.operation:
+                del self._answers[number]
+                await request.read()
+                return web.Response(status=status, text=text, headers={"Content-Type": "text/html", **headers})
         try:
             await self._fault(call, request)
             answer = await self._answer(call, request)

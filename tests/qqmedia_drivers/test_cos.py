@@ -369,3 +369,63 @@ async def test_a_large_video_comes_back(open_cos: OpenCos, http: aiohttp.ClientS
         assert hosted.url is not None
         async with http.get(hosted.url) as answer:
             assert (await answer.read(), answer.headers["Content-Type"]) == (content, "video/mp4")
+
+
+def refusal(code: str, message: str = "no") -> str:
+    return (
+        f"<?xml version='1.0' encoding='utf-8' ?><Error><Code>{code}</Code><Message>{message}</Message>"
+        "<Resource>x</Resource><RequestId>NjQ</RequestId><TraceId>x</TraceId></Error>"
+    )
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "text"),
+    [
+        (
+            403,
+            refusal("AccessDenied"),
+            StoragePermissionError,
+            r"\(AccessDenied, HTTP 403, request NjQ\); allow the key",
+        ),
+        (403, refusal("ExpiredToken"), StoragePermissionError, "renew token"),
+        (400, refusal("AttachmentFull"), StorageQuotaError, "leave out acl"),
+        (400, refusal("EntityTooLarge"), StorageQuotaError, "no object of this size"),
+        (400, refusal("UserNetworkTooSlow"), StorageUnavailableError, "the line is slow"),
+        (404, refusal("NoSuchBucket"), StorageNotFoundError, "no bucket 'pics-1250000000' in region ap-guangzhou"),
+        (503, refusal("SlowDown"), StorageUnavailableError, "the service is busy"),
+        (500, refusal("NeverHeardOf"), StorageUnavailableError, "trouble of its own"),
+        (418, refusal("NeverHeardOf"), StorageError, r"NeverHeardOf, HTTP 418"),
+        (403, "", StoragePermissionError, "the credentials do not allow this in bucket 'pics-1250000000'"),
+        (407, "<html>Log in first</html>", StorageError, "HTTP 407"),
+        (502, "<html>Bad gateway</html>", StorageUnavailableError, "HTTP 502"),
+        (413, '{"not": "xml"}', StorageQuotaError, "larger than the service or a proxy"),
+    ],
+)
+async def test_whatever_the_service_says_is_told_in_our_words(
+    open_cos: OpenCos, service: FakeCos, *, status: int, body: str, kind: type[StorageError], text: str
+) -> None:  # fmt: skip
+    service.answer_next("PutObject", status, body)
+    async with open_cos(policy=qqmedia.HostPolicy(retries=0)) as host:
+        with pytest.raises(kind, match=text) as caught:
+            await host.get_image(PNG)
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+    assert "right-secret" not in str(caught.value)
+
+
+@pytest.mark.asyncio
+async def test_a_portal_that_redirects_is_no_success(open_cos: OpenCos, service: FakeCos) -> None:
+    service.answer_next("PutObject", 302, "", Location="http://portal.example.com/login?from=here")
+    async with open_cos() as host:
+        with pytest.raises(StorageMisconfiguredError, match="the right one is in the service's console"):
+            await host.get_image(PNG)
+
+
+@pytest.mark.asyncio
+async def test_completing_with_an_error_in_a_200_is_a_failure(open_cos: OpenCos, service: FakeCos) -> None:
+    service.answer_next("CompleteMultipartUpload", 200, refusal("InternalError"))
+    async with open_cos(policy=qqmedia.HostPolicy(retries=0)) as host:
+        with pytest.raises(StorageUnavailableError, match="InternalError"):
+            await host.get_image(BIG)
+    assert not service.uploads
