@@ -31,7 +31,7 @@ from qqmedia.errors import (
 )
 from qqmedia.media import Workspace
 from qqmedia.plugins import Discovery, FoundDriver, Plugins, discover
-from qqmedia.settings import load_options, load_settings
+from qqmedia.settings import chosen_driver, load_options, load_settings
 
 if TYPE_CHECKING:
     import aiohttp
@@ -155,7 +155,7 @@ def _plan(request: Request) -> _Plan:
 
 def _choices(driver: str | Sequence[str] | None) -> list[_Choice]:
     if driver is None:
-        driver = os.environ.get("QQMEDIA_DRIVER") or _DEFAULT_DRIVER
+        driver = chosen_driver() or _DEFAULT_DRIVER
     given: Any = driver.split(",") if isinstance(driver, str) else driver
     given = list(given) if isinstance(given, Sequence) else [given]
     labels = [label.strip() for label in given if isinstance(label, str) and label.strip()]

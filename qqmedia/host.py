@@ -62,7 +62,7 @@ def open_host(
     Args:
         driver: Name of an entry point in the group ``qqmedia``; ``name:section`` for the table
             ``[qqmedia.name.section]`` of ``qqmedia.toml``; several, as a list or with commas, are tried in order.
-            `None` means ``QQMEDIA_DRIVER``, and ``local`` where that is unset.
+            `None` means ``QQMEDIA_DRIVER``, then `driver` in ``[qqmedia]`` of the file, then ``local``.
         policy: Limits; `None` takes ``QQMEDIA_HOST_*`` and ``[qqmedia.host]``.
         check: Let the driver try its credentials when it opens.
         platform_on_loopback: The QQ platform runs on this machine (the sandbox), so that it can fetch from loopback.

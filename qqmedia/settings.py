@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic.fields import FieldInfo
 
-__all__ = ("load_options", "load_settings")
+__all__ = ("chosen_driver", "load_options", "load_settings")
 
 _DEFAULT_FILE: Final = "qqmedia.toml"
 # Parts of a setting's name that forbid showing its value.
@@ -62,6 +62,19 @@ class _Names:
         if given in self.fields:
             return self.fields[given]
         raise ConfigurationError(f"{what} is not a setting of {where}{_suggestion(given, self.fields)}")
+
+
+def chosen_driver() -> Any:
+    """Return what ``QQMEDIA_DRIVER`` says, else `driver` in the table ``[qqmedia]``, else `None`.
+
+    Raises:
+        ConfigurationError: The file is wrong, or has another key than `driver` there.
+    """
+    path, tables = _read_file()
+    for key, value in tables.items():
+        if not isinstance(value, dict) and key != "driver":
+            raise ConfigurationError(f"{path}: {key!r} is not a setting of [qqmedia]{_suggestion(key, ['driver'])}")
+    return os.environ.get("QQMEDIA_DRIVER") or tables.get("driver")
 
 
 def load_settings(

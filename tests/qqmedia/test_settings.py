@@ -11,7 +11,7 @@ import pytest
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, model_validator
 
 from qqmedia import ConfigurationError
-from qqmedia.settings import load_settings
+from qqmedia.settings import chosen_driver, load_settings
 
 
 class Store(BaseModel):
@@ -152,3 +152,19 @@ def test_the_file_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match="not valid TOML"):
         load_settings(Store, "store", {})
+
+
+def test_the_driver_is_chosen_by_environment_then_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen_driver() is None
+    (tmp_path / "qqmedia.toml").write_text('[qqmedia]\ndriver = ["direct", "local"]\n')
+    assert chosen_driver() == ["direct", "local"]
+    monkeypatch.setenv("QQMEDIA_DRIVER", "local")
+    assert chosen_driver() == "local"
+
+
+def test_another_key_in_the_main_table_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "qqmedia.toml").write_text('[qqmedia]\ndrivr = "direct"\n')
+    with pytest.raises(
+        ConfigurationError, match=r"toml: .drivr. is not a setting of \[qqmedia\]; did you mean"
+    ):
+        chosen_driver()
