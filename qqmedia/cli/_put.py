@@ -41,7 +41,7 @@ def put(
     """
     served: list[str] = []
     try:
-        asyncio.run(_put(file, driver or "local", kind or _kind_of(file), served))
+        asyncio.run(_put(file, driver, kind or _kind_of(file), served))
     except KeyboardInterrupt:
         if not served:
             raise  # otherwise it is how serving ends
@@ -55,10 +55,10 @@ def _kind_of(file: Path) -> MediaKind:
         raise MediaSourceError(f"{file} cannot be read: {error.strerror or error}") from error
 
 
-async def _put(file: Path, driver: str, kind: MediaKind, served: list[str]) -> None:
+async def _put(file: Path, driver: str | None, kind: MediaKind, served: list[str]) -> None:
     """Store the file and print its URL; where this process serves it, say so in `served` and do not return."""
     async with AsyncExitStack() as stack:
-        with _progress(file, driver):
+        with _progress(file, driver or "where it is hosted"):
             host = await stack.enter_async_context(open_host(driver))
             upload = await stack.enter_async_context(host.prepare(kind, file))
             hosted = await host.publish(upload)
