@@ -242,6 +242,11 @@ class BucketService(ABC):
         del body
         return {}
 
+    def download_headers(self, call: Call) -> Mapping[str, str]:
+        """Return what comes with an object because of the address by which it was asked for."""
+        del call
+        return {}
+
     # The rest is common.
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -267,7 +272,7 @@ class BucketService(ABC):
                 return web.Response(status=refusal.status, headers={**headers, **self.head_error_headers(body)})
             return web.Response(status=refusal.status, body=body, content_type="application/xml", headers=headers)
         if isinstance(answer, StoredObject):
-            return await self._send(answer, request, common)
+            return await self._send(answer, request, {**common, **self.download_headers(call)})
         answer.headers.update(common)
         return answer
 

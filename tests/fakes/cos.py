@@ -129,6 +129,12 @@ class FakeCos(BucketService):
         if given != key.token:
             raise Refusal(403, "ExpiredToken", "The provided token has expired.")
 
+    def download_headers(self, call: Call) -> Mapping[str, str]:
+        if not _HOST.fullmatch(call.host.lower()):
+            return {}
+        # Since 2024 the vendor's own domain is for downloads only.
+        return {"Content-Disposition": "attachment", "x-cos-force-download": "true"}
+
     def error_elements(self, refusal: Refusal, call: Call, request_id: str) -> Mapping[str, str]:
         about = {"Resource": f"{call.host}{call.path}", "RequestId": request_id, "TraceId": f"trace-{request_id}"}
         return {"Code": refusal.code, "Message": refusal.message, **about, **refusal.more}

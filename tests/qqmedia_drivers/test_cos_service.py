@@ -165,6 +165,15 @@ async def test_nobody_reads_or_writes_without_a_signature_but_a_public_object(cl
 
 
 @pytest.mark.asyncio
+async def test_the_default_domain_is_for_downloads_and_a_domain_of_ones_own_is_not(client: Client) -> None:
+    await client.send("PUT", "a.png", b"bytes")
+    by_default = await client.send("GET", "a.png")
+    by_own = await client.send("GET", "a.png", host=client.service.netloc)
+    assert by_default.headers["Content-Disposition"] == "attachment"
+    assert "Content-Disposition" not in by_own.headers
+
+
+@pytest.mark.asyncio
 async def test_a_key_may_do_only_what_it_may(client: Client) -> None:
     assert (await client.send("PUT", "a.png", b"bytes", key_id="AKIDput")).status == 200
     assert (await client.send("GET", "a.png", key_id="AKIDput")).code == "AccessDenied"
