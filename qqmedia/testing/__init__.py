@@ -26,10 +26,16 @@ from qqmedia.testing._proxy import FaultyProxy, faulty_proxy
 from qqmedia.testing._uploads import make_content, make_upload
 
 if TYPE_CHECKING:
-    from qqmedia.testing._conformance._kit import DriverAt, DriverConformance, DriverMachine
+    from qqmedia.testing._conformance._kit import (
+        ChainBuilderConformance,
+        DriverAt,
+        DriverConformance,
+        DriverMachine,
+    )
     from qqmedia.testing._strategies import media_of, object_keys, uploads
 
 __all__ = (
+    "ChainBuilderConformance",
     "Clock",
     "DriverAt",
     "DriverConformance",
@@ -53,6 +59,7 @@ __all__ = (
 )
 
 _KIT: Final = {
+    "ChainBuilderConformance": "_conformance._kit",
     "DriverAt": "_conformance._kit",
     "DriverConformance": "_conformance._kit",
     "DriverMachine": "_conformance._kit",

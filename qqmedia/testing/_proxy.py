@@ -159,10 +159,12 @@ class FaultyProxy:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - asyncio runs this in a task of its own
-        self._connections.add(task)
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = self._loop.create_task(self._serve(reader, writer), name="qqmedia faulty proxy connection")
+        self._connections.add(task)  # ended by `_hang_up`
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         fault = self._fault
         self.requests += 1
         try:
@@ -174,7 +176,6 @@ class FaultyProxy:
                 else:
                     await self._pass_on(fault, reader, writer)
         finally:
-            self._connections.discard(task)
             writer.close()
 
     async def _answer(self, fault: _Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

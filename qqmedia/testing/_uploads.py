@@ -140,13 +140,16 @@ class _WatchedFile(io.RawIOBase):
 
 
 class Gate:
-    """Holds whoever reads a watched upload at one place, until it is opened."""
+    """Holds whoever reads a watched upload at one place, until it is opened.
 
-    # A driver that reads on the event loop holds up the very loop that would open the gate.
+    Not in the thread that made it: a driver that reads on the event loop would hold up whoever is to open it.
+    """
+
     _LONGEST_SECONDS: Final = 3.0
 
     def __init__(self, at: int) -> None:
         self._at = at
+        self._maker = threading.get_ident()
         self._reached = threading.Event()
         self._opened = threading.Event()
 
@@ -163,4 +166,5 @@ class Gate:
         """Wait, if this is the place."""
         if position >= self._at and not self._opened.is_set():
             self._reached.set()
-            self._opened.wait(self._LONGEST_SECONDS)
+            if threading.get_ident() != self._maker:
+                self._opened.wait(self._LONGEST_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qqmedia.testing._conformance._base import DriverAt
 from qqmedia.testing._conformance._cancelling import Cancelling
+from qqmedia.testing._conformance._chain_builder import ChainBuilderConformance
 from qqmedia.testing._conformance._failing import Failing
 from qqmedia.testing._conformance._hosting import Hosting
 from qqmedia.testing._conformance._modelling import Modelling
@@ -11,7 +12,7 @@ from qqmedia.testing._conformance._secrecy import Secrecy, Settings
 from qqmedia.testing._conformance._stateful import DriverMachine
 from qqmedia.testing._conformance._storing import Abilities, Storing
 
-__all__ = ("DriverAt", "DriverConformance", "DriverMachine")
+__all__ = ("ChainBuilderConformance", "DriverAt", "DriverConformance", "DriverMachine")
 
 
 class DriverConformance(Storing, Abilities, Cancelling, Failing, Secrecy, Settings, Hosting, Modelling):

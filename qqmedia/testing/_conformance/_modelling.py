@@ -24,7 +24,7 @@ class Modelling(ConformanceBase):
         """Puts, finds, deletes, removals behind its back, in any order; a failure shows the shortest that fails."""
         loop = asyncio.get_running_loop()
         limits = settings(
-            max_examples=12, stateful_step_count=12, deadline=None, database=None,
+            max_examples=20, stateful_step_count=12, deadline=None, database=None,
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         async with self.client() as client:

@@ -7,7 +7,16 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 import aiohttp
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 
 from qqmedia.driver import Driver, SupportsDelete, SupportsFind
 from qqmedia.media import Upload
@@ -62,10 +71,10 @@ class DriverMachine(RuleBasedStateMachine):
         """Run a coroutine in the driver's loop and return its result."""
         return asyncio.run_coroutine_threadsafe(call, self._loop).result(_STEP_SECONDS)
 
-    @rule(target=known, upload=uploads())
-    def think_of(self, upload: Upload) -> Upload:
-        """Have an upload that may be put, found or deleted."""
-        return upload
+    @initialize(target=known, first=uploads(), second=uploads())
+    def think_of(self, first: Upload, second: Upload) -> MultipleResults[Upload]:
+        """Have two uploads, so that steps often meet the same one again."""
+        return multiple(first, second)
 
     @rule(upload=known)
     def put(self, upload: Upload) -> None:
