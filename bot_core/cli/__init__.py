@@ -8,6 +8,7 @@ from bot_core.cli._demo import demo
 from bot_core.cli._explain import explain_command
 from bot_core.cli._run import run_command
 from bot_core.cli._sandbox import sandbox_command, say_command
+from bot_core.cli._webhook_check import webhook_check_command
 from bot_core.errors import BotError
 from qqmedia.cli import run
 
@@ -25,6 +26,7 @@ app.command("run")(run_command)
 app.command("demo")(demo)
 app.command("sandbox")(sandbox_command)
 app.command("say")(say_command)
+app.command("webhook-check")(webhook_check_command)
 app.command("explain")(explain_command)
 
 

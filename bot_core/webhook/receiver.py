@@ -8,11 +8,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Final, Protocol, TypeAlias
 
 from bot_core.errors import AuthenticationError, OpenAPIError
 from bot_core.gateway.actions import Dispatch
 from bot_core.gateway.shard import DeliverCallback, OnReady
+from bot_core.status import ShardStatus, SupportsStatus
 from bot_core.webhook._door import Door
 from bot_core.webhook.lending import lent_server
 from bot_core.webhook.options import WebhookOptions
@@ -86,6 +88,8 @@ class WebhookReceiver:
         self._wake = asyncio.Event()
         self._stopped = False
         self._complained = False
+        self._since: float | None = None
+        self._last_event: float | None = None
 
     async def run(self, deliver: DeliverCallback, on_ready: OnReady | None = None) -> None:
         """Listen, and hand every event to `deliver`, in order, until `stop`. The port is free again afterwards.
@@ -107,11 +111,29 @@ class WebhookReceiver:
             with server.door(options.path, self.appid, door):
                 self.port = server.port
                 self.listening.set()
+                self._since = self._clock()
                 self._say_where()
                 try:
                     await self._serve(deliver, on_ready)
                 finally:
                     self.listening.clear()
+                    self._since = None
+
+    def shard_status(self) -> tuple[ShardStatus, ...]:
+        """Return how the address is doing, in the words for a connection: it is `live` while it answers."""
+        return (
+            ShardStatus(
+                index=0,
+                count=1,
+                state="offline" if self._since is None else "live",
+                connected_since=_moment(self._since),
+                last_event=_moment(self._last_event),
+                heartbeat_seconds=None,
+                identifies=0,
+                resumes=0,
+                went_down="",
+            ),
+        )
 
     def stop(self) -> None:
         """Make `run` return soon; what was acknowledged is handed out before. May be called again."""
@@ -129,6 +151,7 @@ class WebhookReceiver:
         """Take one event, if there is room."""
         if self._stopped:
             return False
+        self._last_event = self._clock()
         if len(self._waiting) >= self._most_waiting:
             if not self._complained:
                 self._complained = True
@@ -198,10 +221,18 @@ class BothReceivers:
                 for one in self._both:
                     tasks.create_task(one.run(deliver, on_ready), name=f"receiver {type(one).__name__}")
 
+    def shard_status(self) -> tuple[ShardStatus, ...]:
+        """Return how both are doing."""
+        return tuple(status for one in self._both if isinstance(one, SupportsStatus) for status in one.shard_status())
+
     def stop(self) -> None:
         """Make `run` return soon; may be called at any time, and again."""
         for one in self._both:
             one.stop()
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 @contextmanager
