@@ -137,8 +137,18 @@ class Control:
                 count = sandbox.ask_to_reconnect(appid=appid)
             case "invalid_session":
                 count = sandbox.invalidate_sessions(resumable=body.get("resumable") is True, appid=appid)
+            case "hang":
+                count = sandbox.hang_connections(appid=appid)
+            case "kill":
+                count = sandbox.kill_sessions(appid=appid)
+            case "end":
+                count = sandbox.end_sessions(appid=appid)
+            case "frame":
+                count = sandbox.send_frame(str(body.get("text", "")), appid=appid)
             case other:
-                text = f"`action` must be close, drop, reconnect or invalid_session, got {other!r}"
+                text = (
+                    f"`action` must be close, drop, hang, reconnect, invalid_session, kill, end or frame, got {other!r}"
+                )
                 raise RefusedCallError(400, 0, text)
         return {"connections": count}
 

@@ -15,8 +15,10 @@ FAULT_KINDS: Final = (
     "me",
     "gateway",  # both addresses that tell where the WebSocket is
     "websocket",  # the handshake
+    "hello",  # the first frame of the WebSocket
     "identify",
     "resume",
+    "event",  # an event on the WebSocket
     "files",
     "upload_prepare",
     "upload_part",  # the PUT to the presigned address
@@ -33,8 +35,6 @@ FAULT_KINDS: Final = (
     "interactions",
 )
 
-_FRAMES: Final = ("identify", "resume")
-
 
 class FaultMode(StrEnum):
     """How a call goes wrong."""
@@ -46,6 +46,8 @@ class FaultMode(StrEnum):
     FAIL_AFTER = "fail_after"  # it is done, and an error is answered all the same
     CLOSE = "close"  # the WebSocket is closed with a code
     INVALID_SESSION = "invalid_session"  # op 9
+    REPEAT = "repeat"  # an event comes twice
+    LATE = "late"  # an event comes after the one that follows it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,21 @@ class Fault:
     seed: int = 0
 
 
+_MODES: Final = {
+    "hello": (FaultMode.STALL, FaultMode.CUT),
+    "identify": (FaultMode.CLOSE, FaultMode.INVALID_SESSION),
+    "resume": (FaultMode.CLOSE, FaultMode.INVALID_SESSION),
+    "event": (FaultMode.REPEAT, FaultMode.LATE),
+}
+_OF_CALLS: Final = (
+    FaultMode.ANSWER,
+    FaultMode.STALL,
+    FaultMode.CUT,
+    FaultMode.LOSE_ANSWER,
+    FaultMode.FAIL_AFTER,
+)
+
+
 class Faults:
     """What goes wrong next, by kind of call; several faults of one kind follow each other."""
 
@@ -95,7 +112,7 @@ class Faults:
         """
         if kind not in FAULT_KINDS:
             raise ValueError(f"no calls of kind {kind!r}; there are {', '.join(FAULT_KINDS)}")
-        if (fault.mode in (FaultMode.CLOSE, FaultMode.INVALID_SESSION)) != (kind in _FRAMES):
+        if fault.mode not in _MODES.get(kind, _OF_CALLS):
             raise ValueError(f"{fault.mode.value} is not something that can happen to {kind}")
         if fault.times < 1:
             raise ValueError(f"times must be at least 1, got {fault.times}")
@@ -141,6 +158,14 @@ class Faults:
     def invalid_session(self, kind: str, *, resumable: bool = False, times: int = 1) -> None:
         """Answer the next `identify` or `resume` frames with op 9."""
         self.add(kind, Fault(mode=FaultMode.INVALID_SESSION, resumable=resumable, times=times))
+
+    def repeat_events(self, *, times: int = 1) -> None:
+        """Let the next events come twice."""
+        self.add("event", Fault(mode=FaultMode.REPEAT, times=times))
+
+    def delay_event(self) -> None:
+        """Let the next event come after the one that follows it."""
+        self.add("event", Fault(mode=FaultMode.LATE))
 
     def clear(self) -> None:
         """Let everything go well again."""

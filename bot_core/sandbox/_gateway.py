@@ -77,7 +77,7 @@ class Gateway:
         await ws.prepare(request)
         socket = Socket(ws, request.transport)
         self._sockets.add(socket)
-        socket.send(f'{{"op":10,"d":{{"heartbeat_interval":{self._options.heartbeat_interval_ms}}}}}')
+        timers = self._greet(socket)
         try:
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(socket.write(), name="sandbox gateway writer")
@@ -85,9 +85,28 @@ class Gateway:
                 if not socket.closing:  # else the writer is saying goodbye
                     writer.cancel()
         finally:
+            for timer in timers:
+                timer.cancel()
             self._sockets.discard(socket)
             self._gone(socket)
         return ws
+
+    def _greet(self, socket: Socket) -> list[asyncio.TimerHandle]:
+        """Say Hello, at once or late, and see that the connection expires where that is wanted."""
+        later = asyncio.get_running_loop().call_later
+        hello = f'{{"op":10,"d":{{"heartbeat_interval":{self._options.heartbeat_interval_ms}}}}}'
+        timers = []
+        fault = self._faults.take("hello") if self._faults else None
+        if fault is None:
+            socket.send(hello)
+        elif fault.mode is FaultMode.STALL:
+            timers.append(later(fault.seconds, socket.send, hello))
+        else:
+            socket.drop()
+        lifetime = self._options.connection_lifetime_seconds
+        if lifetime > 0:
+            timers.append(later(lifetime, socket.close, _EXPIRED, f"it is {lifetime:g} s old"))
+        return timers
 
     def usable(self, appid: str | None, shard: int) -> list[Session]:
         """Return the sessions that an event for this bot (or any) and shard can go to."""
@@ -156,6 +175,13 @@ class Gateway:
                 self._end(socket.session)
             socket.send(_invalid_session(resumable=resumable))
         return len(sockets)
+
+    def kill_sessions(self, appid: str | None) -> int:
+        """Let sessions deliver nothing any more, though they can be resumed; return how many."""
+        sessions = [session for session in self._sessions.values() if appid in (None, session.appid)]
+        for session in sessions:
+            session.dead = True
+        return len(sessions)
 
     def end_sessions(self, appid: str | None) -> int:
         """Forget the sessions of a bot, or of all, so that the next resume is refused."""
@@ -242,9 +268,13 @@ class Gateway:
         elif len(self._recent_starts(appid)) >= self._options.session_start_total:
             self._note(socket, "refused", shard, "", "no identifies are left for today")
             socket.send(_invalid_session(resumable=False))
+        elif self._is_too_soon(appid):
+            self._note(socket, "refused", shard, "", "identified too soon after another shard")
+            socket.send(_invalid_session(resumable=False))
         else:
             self._starts.setdefault(appid, []).append(self._options.clock())
-            session = Session(self._names.session(), appid, shard, intents, self._options.replay_events)
+            kept = self._options.replay_events
+            session = Session(self._names.session(), appid, shard, intents, replay=kept, faults=self._faults)
             self._prune()
             self._sessions[session.id] = session
             session.attach(socket)
@@ -312,6 +342,10 @@ class Gateway:
         key = (session.appid, session.shard[0])
         if self._current.get(key) is session:
             del self._current[key]
+
+    def _is_too_soon(self, appid: str) -> bool:
+        since = self._options.clock() - self._options.identify_window_seconds
+        return sum(start > since for start in self._recent_starts(appid)) >= self._options.max_concurrency
 
     def _recent_starts(self, appid: str) -> list[float]:
         starts = self._starts.get(appid, [])

@@ -78,7 +78,10 @@ class SandboxOptions:
         heartbeat_interval_ms: What Hello tells.
         heartbeat_silence_seconds: A connection without a heartbeat for so long is closed with 4009.
         session_start_total: Identifies in 24 hours; one more is answered with op 9.
-        max_concurrency: What ``/gateway/bot`` tells.
+        max_concurrency: Identifies of one bot in any `identify_window_seconds`, as ``/gateway/bot`` tells; one more is
+            answered with op 9.
+        identify_window_seconds: See there; 0: as many as it likes.
+        connection_lifetime_seconds: A connection so old is closed with 4009, as it is every half hour; 0: never.
         recommended_shards: What ``/gateway/bot`` tells.
         granted_intents: Bits that the bots may ask for; any other gets 4014.
         resume_window_seconds: For how long a session without a connection can be resumed, and collects events.
@@ -128,6 +131,8 @@ class SandboxOptions:
     heartbeat_silence_seconds: float = 60
     session_start_total: int = 1500
     max_concurrency: int = 1
+    identify_window_seconds: float = 5.0
+    connection_lifetime_seconds: float = 0
     recommended_shards: int = 1
     granted_intents: int = KNOWN_INTENTS
     resume_window_seconds: float = 300

@@ -331,6 +331,24 @@ class Sandbox:
             socket.drop()
         return len(sockets)
 
+    def hang_connections(self, *, appid: str | None = None) -> int:
+        """Let the connections of a bot, or of all, stay open and carry nothing any more; return how many."""
+        sockets = self._gateway.sockets(appid)
+        for socket in sockets:
+            socket.hang()
+        return len(sockets)
+
+    def send_frame(self, text: str, *, appid: str | None = None) -> int:
+        """Send any text as a frame, well-formed or not; return to how many connections."""
+        sockets = self._gateway.sockets(appid)
+        for socket in sockets:
+            socket.send(text)
+        return len(sockets)
+
+    def kill_sessions(self, *, appid: str | None = None) -> int:
+        """Let sessions deliver nothing any more, though they can still be resumed; return how many."""
+        return self._gateway.kill_sessions(appid)
+
     def ask_to_reconnect(self, *, appid: str | None = None) -> int:
         """Send op 7; return to how many connections."""
         return self._gateway.ask_to_reconnect(appid)

@@ -9,6 +9,8 @@ from typing import Final
 
 from aiohttp import web
 
+from bot_core.sandbox._faults import FaultMode, Faults
+
 __all__ = ("Session", "Socket")
 
 # A bot that reads so little that this many frames wait for it is not coming back.
@@ -30,6 +32,7 @@ class Socket:
         self._wake = asyncio.Event()
         self._close_code: int | None = None
         self._dropped = False
+        self._hung = False
 
     @property
     def closing(self) -> bool:
@@ -43,6 +46,8 @@ class Socket:
 
     def send(self, frame: str) -> None:
         """Queue a frame."""
+        if self._hung:
+            return
         self._waiting.append(frame)
         if len(self._waiting) > _MOST_WAITING:
             self.drop("it did not read")
@@ -50,10 +55,19 @@ class Socket:
 
     def close(self, code: int, why: str) -> None:
         """Close with a code, once what is queued has been sent; the first call counts."""
-        if self._close_code is None:
+        if self._hung:
+            self.drop(f"{code} {why}")
+        elif self._close_code is None:
             self._close_code = code
             self.why = f"{code} {why}"
             self._wake.set()
+
+    def hang(self) -> None:
+        """Read and write nothing any more, and leave the connection open, as a path that died in the middle does."""
+        self._hung = True
+        self._waiting.clear()
+        if self._transport is not None:
+            self._transport.pause_reading()
 
     def drop(self, why: str = "cut") -> None:
         """Cut the connection without a goodbye."""
@@ -79,7 +93,9 @@ class Socket:
 class Session:
     """What the platform knows about one shard of a bot, across its connections."""
 
-    def __init__(self, session_id: str, appid: str, shard: tuple[int, int], intents: int, replay: int) -> None:
+    def __init__(
+        self, session_id: str, appid: str, shard: tuple[int, int], intents: int, *, replay: int, faults: Faults
+    ) -> None:
         self.id = session_id
         self.appid = appid
         self.shard = shard
@@ -87,6 +103,9 @@ class Session:
         self.seq = 0
         self.socket: Socket | None = None
         self.gone_at = 0.0
+        self.dead = False  # it can be resumed, and nothing comes of it
+        self._faults = faults
+        self._late: list[str] = []
         self._kept: deque[tuple[int, str]] = deque(maxlen=replay)
 
     @property
@@ -109,6 +128,8 @@ class Session:
 
     def dispatch(self, event_name: str, event_id: str, data: str, *, keep: bool = True) -> bool:
         """Send an event (`data` is its `d` as JSON), or keep it for a resume; return whether it went out now."""
+        if keep and self.dead:
+            return False
         self.seq += 1
         head = f'{{"op":0,"s":{self.seq},"t":"{event_name}"'
         frame = f'{head},"id":"{event_id}","d":{data}}}' if event_id else f'{head},"d":{data}}}'
@@ -116,13 +137,22 @@ class Session:
             self._kept.append((self.seq, frame))
         if self.socket is None:
             return False
+        fault = self._faults.take("event") if keep and self._faults else None
+        if fault is not None and fault.mode is FaultMode.LATE:
+            self._late.append(frame)
+            return True
         self.socket.send(frame)
+        if fault is not None and fault.mode is FaultMode.REPEAT:
+            self.socket.send(frame)
+        while self._late:
+            self.socket.send(self._late.pop(0))
         return True
 
     def replay(self, seq: int) -> int:
         """Send again what came after `seq`; return how many events that were."""
         if self.socket is None:
             return 0
+        self._late.clear()  # it is among them
         missed = [frame for number, frame in self._kept if number > seq]
         for frame in missed:
             self.socket.send(frame)

@@ -81,7 +81,7 @@ async def test_a_sandbox_ends_at_once_while_a_call_stalls(play: Any, until: Any)
 
 @pytest.mark.asyncio
 async def test_a_handshake_identify_and_resume_can_fail(play: Any) -> None:
-    async with play() as (sandbox, bot):
+    async with play(identify_window_seconds=0) as (sandbox, bot):
         await bot.ws.close()
         sandbox.faults.answer("websocket", status=503, html=True)
         with pytest.raises(aiohttp.WSServerHandshakeError):

@@ -72,7 +72,7 @@ async def test_what_was_missed_is_replayed_after_a_cut_then_resumed_with_an_empt
 
 @pytest.mark.asyncio
 async def test_a_session_that_is_not_known_is_op_9_and_identify_on_the_same_socket_works(play: Any) -> None:
-    async with play() as (sandbox, bot):
+    async with play(identify_window_seconds=0) as (sandbox, bot):
         assert sandbox.end_sessions() == 1
         await bot.ws.close()
         await bot.hello()
@@ -137,7 +137,7 @@ async def test_no_identify_is_left_when_the_day_is_used_up(play: Any) -> None:
 
 @pytest.mark.asyncio
 async def test_events_go_to_shard_0_unless_told_otherwise(play: Any, another_bot: Any) -> None:
-    async with play(connect=False) as (sandbox, bot), another_bot(sandbox, bot.appid) as second:
+    async with play(connect=False, max_concurrency=2) as (sandbox, bot), another_bot(sandbox, bot.appid) as second:
         await bot.connect(shard=[0, 2])
         await second.connect(shard=[1, 2])
         await sandbox.say("zero")

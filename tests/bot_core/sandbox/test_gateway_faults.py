@@ -1,0 +1,136 @@
+"""What a bot's author can rehearse about the connection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bot_core.sandbox import Fault, FaultMode
+from bot_core.sandbox._faults import Faults
+
+
+async def again(bot: Any, *, seq: int | None = None) -> list[dict[str, Any]]:
+    """Connect anew and resume; return what comes until RESUMED."""
+    await bot.ws.close()
+    await bot.hello()
+    await bot.resume(seq=seq)
+    frames = [await bot.frame()]
+    while frames[-1].get("t") != "RESUMED":
+        frames.append(await bot.frame())
+    return frames
+
+
+@pytest.mark.asyncio
+async def test_only_so_many_identifies_fit_in_the_window(play: Any, another_bot: Any, clock: Any) -> None:
+    async with play(clock=clock, connect=False, max_concurrency=2) as (sandbox, bot):
+        for index in (0, 1):
+            await bot.connect(shard=[index, 3])
+        await bot.hello()
+        assert await bot.identify(shard=[2, 3]) == {"op": 9, "d": False}
+        async with another_bot(sandbox, "another") as other:
+            await other.connect()  # each account has a window of its own
+        clock.now += 4.9
+        assert await bot.identify(shard=[2, 3]) == {"op": 9, "d": False}
+        clock.now += 0.2
+        assert (await bot.identify(shard=[2, 3]))["t"] == "READY"
+
+
+@pytest.mark.asyncio
+async def test_a_connection_expires_with_4009_and_its_session_stays(play: Any) -> None:
+    async with play(connection_lifetime_seconds=0.05) as (sandbox, bot):
+        assert await bot.frame() == {"close": 4009}
+        await sandbox.say("missed")
+        assert [frame["t"] for frame in await again(bot)] == ["GROUP_AT_MESSAGE_CREATE", "RESUMED"]
+
+
+@pytest.mark.asyncio
+async def test_a_hung_connection_is_silent_and_open_and_what_was_said_is_replayed(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        assert sandbox.hang_connections() == 1
+        said = await sandbox.say("into the void")
+        assert said.connected
+        await bot.send(1, None)
+        with pytest.raises(TimeoutError):
+            await bot.frame(timeout=0.05)
+        assert not bot.ws.closed
+        old, bot.ws = bot.ws, None
+        await bot.hello()
+        await bot.resume()
+        assert (await bot.heard())["content"] == " into the void"
+        assert (await bot.frame())["t"] == "RESUMED"
+        assert await asyncio.wait_for(old.receive(), 2)  # the platform let go of it
+
+
+@pytest.mark.asyncio
+async def test_a_dead_session_resumes_and_delivers_nothing(play: Any) -> None:
+    async with play(identify_window_seconds=0) as (sandbox, bot):
+        assert sandbox.kill_sessions() == 1
+        await sandbox.say("lost")
+        assert [frame["t"] for frame in await again(bot)] == ["RESUMED"]
+        await sandbox.say("lost too")
+        with pytest.raises(TimeoutError):
+            await bot.frame(timeout=0.05)
+        await bot.connect()
+        await sandbox.say("heard")
+        assert (await bot.heard())["content"] == " heard"
+
+
+@pytest.mark.asyncio
+async def test_events_come_twice_or_late(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        sandbox.faults.repeat_events()
+        sandbox.faults.delay_event()
+        for text in ("twice", "late", "early", "after"):
+            await sandbox.say(text)
+        heard = [(await bot.heard())["content"].strip() for _ in range(5)]
+        assert heard == ["twice", "twice", "early", "late", "after"]
+
+
+@pytest.mark.asyncio
+async def test_an_event_that_was_late_when_the_connection_ended_is_replayed_once(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        sandbox.faults.delay_event()
+        await sandbox.say("late")
+        frames = await again(bot)
+        assert [frame["t"] for frame in frames] == ["GROUP_AT_MESSAGE_CREATE", "RESUMED"]
+        await sandbox.say("next")
+        assert (await bot.heard())["content"] == " next"
+
+
+@pytest.mark.asyncio
+async def test_hello_is_late_or_never_comes(play: Any) -> None:
+    async with play(connect=False) as (sandbox, bot):
+        await bot.login()
+        sandbox.faults.stall("hello", seconds=0.05)
+        began = asyncio.get_running_loop().time()
+        assert (await bot.hello())["op"] == 10
+        assert asyncio.get_running_loop().time() - began >= 0.05
+        sandbox.faults.cut("hello")
+        assert await bot.hello() == {"close": 1006}
+
+
+@pytest.mark.asyncio
+async def test_any_frame_can_be_sent(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        assert sandbox.send_frame('{"op":77,"d":{}}') == 1
+        assert await bot.frame() == {"op": 77, "d": {}}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("action", "more"), [("hang", {}), ("kill", {}), ("end", {}), ("frame", {"text": "{}"})])
+async def test_the_control_api_has_them_too(play: Any, action: str, more: dict[str, str]) -> None:
+    async with play() as (_, bot):
+        where = f"{bot.sandbox.api_base}/sandbox/connections"
+        async with bot.http.post(where, json={"action": action, **more}) as response:
+            assert (response.status, await response.json()) == (200, {"connections": 1})
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("event", FaultMode.CUT), ("hello", FaultMode.ANSWER), ("identify", FaultMode.LATE), ("files", FaultMode.REPEAT)],
+)
+def test_what_cannot_happen_is_refused(kind: str, mode: FaultMode) -> None:
+    with pytest.raises(ValueError, match="is not something that can happen to"):
+        Faults().add(kind, Fault(mode=mode))
