@@ -96,12 +96,21 @@ class CallLimits:
 
 
 class SpeechLimits:
-    """How often a bot may speak in one chat, and how often unasked."""
+    """How often a bot may speak in one chat, and how often unasked; false where nothing is limited."""
 
     def __init__(self, options: LimitOptions, clock: Callable[[], float]) -> None:
         self._options = options
+        self._proactive = (
+            ("bot", options.proactive_per_minute, _MINUTE_SECONDS, _PROACTIVE_TOO_FAST),
+            ("chat", options.proactive_per_chat_minute, _MINUTE_SECONDS, _PROACTIVE_TOO_FAST),
+            ("chat", options.proactive_per_chat_day, _DAY_SECONDS, _PROACTIVE_USED_UP),
+        )
         self._buckets = _Buckets(clock)
         self._windows = _Windows(clock)
+        self._on = bool(options.chat_messages_per_second or any(most for _, most, _, _ in self._proactive))
+
+    def __bool__(self) -> bool:
+        return self._on
 
     def check(self, appid: str, target: Target, *, proactive: bool) -> None:
         """Count a message that is about to arrive.
@@ -109,23 +118,16 @@ class SpeechLimits:
         Raises:
             RefusedCallError: The chat gets too many (429 with 20028), or too many unasked (40034100, 22009).
         """
-        options = self._options
-        rate = options.chat_messages_per_second
-        if proactive:
-            self._check_proactive(appid, target)
+        keys = []
+        for whose, most, seconds, code in self._proactive if proactive else ():
+            if most:
+                key = (appid, target if whose == "chat" else None, seconds)
+                if not self._windows.has_room(key, most, seconds):
+                    text = f"more than {most} proactive messages of this {whose} in {seconds} s"
+                    raise RefusedCallError(400, code, text)
+                keys.append(key)
+        rate = self._options.chat_messages_per_second
         if rate and not self._buckets.take((appid, target), rate):
             raise RefusedCallError(_TOO_MANY_REQUESTS, _CHAT_TOO_FAST, f"more than {rate:g} messages a second here")
-        if proactive:
-            for key in ((appid, None), (appid, target, "minute"), (appid, target, "day")):
-                self._windows.count(key)
-
-    def _check_proactive(self, appid: str, target: Target) -> None:
-        options = self._options
-        for key, most, seconds, code in (
-            ((appid, None), options.proactive_per_minute, _MINUTE_SECONDS, _PROACTIVE_TOO_FAST),
-            ((appid, target, "minute"), options.proactive_per_chat_minute, _MINUTE_SECONDS, _PROACTIVE_TOO_FAST),
-            ((appid, target, "day"), options.proactive_per_chat_day, _DAY_SECONDS, _PROACTIVE_USED_UP),
-        ):
-            if most and not self._windows.has_room(key, most, seconds):
-                whose = "in this chat" if len(key) > 2 else "of this bot"  # noqa: PLR2004 - keys of a chat have three
-                raise RefusedCallError(400, code, f"more than {most} proactive messages {whose} in {seconds} s")
+        for key in keys:
+            self._windows.count(key)

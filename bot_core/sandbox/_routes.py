@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-__all__ = ("GATEWAY_PATH", "STORAGE_PATH", "TOKEN_PATH", "find_call", "kind_of")
+__all__ = ("GATEWAY_PATH", "STORAGE_PATH", "TOKEN_PATH", "Route", "find_route")
 
 TOKEN_PATH: Final = "/app/getAppAccessToken"  # noqa: S105 - an address
 GATEWAY_PATH: Final = "/websocket"
@@ -43,26 +43,38 @@ _IN_STORAGE: Final = {
 _KINDS: Final = {"gateway_bot": "gateway"}
 
 
-def find_call(method: str, path: str) -> tuple[str, tuple[str, ...]]:
-    """Return which call it is, empty for none, and what its path names."""
+class Route(NamedTuple):
+    """Which call a request is.
+
+    Attributes:
+        call: Its name; empty for none.
+        kind: As what it counts, and as what it can be made to fail.
+        path: Without the query.
+        named: What the path names.
+    """
+
+    call: str
+    kind: str
+    path: str
+    named: tuple[str, ...] = ()
+
+
+def find_route(method: str, path: str) -> Route:
+    """Return which call it is."""
     parts = path.split("/")
     size = len(parts)
     if size in (5, 6) and parts[1] == "v2" and parts[2] in ("groups", "users"):
         call = _IN_CHAT.get((method, parts[4], size))
         if call is not None:
-            return call, tuple(unquote(part) for part in (parts[2], parts[3], *parts[5:]))
-    fixed = _FIXED.get((method, path))
-    if fixed is not None:
-        return fixed, ()
+            return Route(call, call, path, tuple(unquote(part) for part in (parts[2], parts[3], *parts[5:])))
+    call = _FIXED.get((method, path))
+    if call is not None:
+        return Route(call, _KINDS.get(call, call), path)
+    call, names = "", parts[3:]
     if method == "PUT" and size == 3 and parts[1] == "interactions":  # noqa: PLR2004 - /interactions/{id}
-        return "interactions", (unquote(parts[2]),)
-    if method == "DELETE" and size in (4, 5) and parts[1:3] == ["v2", "media-images"] and parts[4:] in ([], ["delete"]):
-        return "image_delete", (unquote(parts[3]),)  # both forms of the path are reported
-    if path.startswith(f"{STORAGE_PATH}/"):
-        return _IN_STORAGE.get((method, parts[2], size), ""), tuple(unquote(part) for part in parts[3:])
-    return "", ()
-
-
-def kind_of(call: str) -> str:
-    """Return as what a call counts, and as what it can be made to fail."""
-    return _KINDS.get(call, call)
+        call, names = "interactions", parts[2:]
+    elif method == "DELETE" and parts[1:3] == ["v2", "media-images"] and parts[4:] in ([], ["delete"]) and size > 3:  # noqa: PLR2004
+        call, names = "image_delete", parts[3:4]  # both forms of the path are reported
+    elif path.startswith(f"{STORAGE_PATH}/"):
+        call = _IN_STORAGE.get((method, parts[2], size), "")
+    return Route(call, call, path, tuple(unquote(name) for name in names))

@@ -16,7 +16,7 @@ from bot_core.sandbox._ids import Names
 from bot_core.sandbox._limits import CallLimits
 from bot_core.sandbox._options import SandboxOptions
 from bot_core.sandbox._record import Record
-from bot_core.sandbox._routes import find_call, kind_of
+from bot_core.sandbox._routes import Route, find_route
 from bot_core.sandbox._storage import StorageRefusedError
 from bot_core.sandbox._tokens import TokenDesk
 from bot_core.sandbox._values import Refused, UploadCall
@@ -76,67 +76,72 @@ class PlatformServer:
         path = request.raw_path.partition("?")[0]
         if path.startswith(CONTROL_PREFIX):
             return await self._control(request)
-        name, named = find_call(request.method, path)
-        kind = kind_of(name)
+        route = find_route(request.method, path)
+        kind = route.kind
         if kind:
             self._record.calls[kind] += 1
-        answer = await self._do(request, kind, path, name, named)
+        fault = self._faults.take(kind) if self._faults and kind else None
+        answer: web.StreamResponse | None
+        try:
+            if fault is None:
+                answer = await self._answer(request, route)
+            else:
+                answer = await self._suffer(fault, request, route)
+        except ConnectionError:  # the bot went away in the middle of its request
+            answer = None
         if kind in _KEPT_KINDS:
             self._keep(request, kind, answer)
         return answer if answer is not None else _cut(request)
 
-    async def _do(
-        self, request: web.BaseRequest, kind: str, path: str, name: str, named: tuple[str, ...]
-    ) -> web.StreamResponse | None:
-        """Let a fault happen, or answer; return `None` to cut the connection."""
-        fault = self._faults.take(kind) if self._faults and kind else None
-        try:
-            if fault is not None:
-                if fault.mode is FaultMode.CUT:
-                    return None
-                if fault.mode is FaultMode.ANSWER:
-                    await drain(request)
-                    return self._failure(fault, kind, path)
-                if fault.mode is FaultMode.STALL:
-                    await asyncio.sleep(fault.seconds)
-            answer = await self._answer(request, kind, path, name, named)
-        except ConnectionError:  # the bot went away in the middle of its request
+    async def _suffer(self, fault: Fault, request: web.BaseRequest, route: Route) -> web.StreamResponse | None:
+        """Let a fault happen; return the answer, or `None` to cut the connection."""
+        mode = fault.mode
+        if mode is FaultMode.CUT:
             return None
-        if fault is not None and fault.mode is FaultMode.FAIL_AFTER:
-            return self._failure(fault, kind, path)
-        return None if fault is not None and fault.mode is FaultMode.LOSE_ANSWER else answer
+        if mode is FaultMode.ANSWER:
+            await drain(request)
+            return self._failure(fault, route)
+        if mode is FaultMode.STALL:
+            await asyncio.sleep(fault.seconds)
+        answer = await self._answer(request, route)
+        if mode is FaultMode.FAIL_AFTER:
+            return self._failure(fault, route)
+        return None if mode is FaultMode.LOSE_ANSWER else answer
 
-    async def _answer(
-        self, request: web.BaseRequest, kind: str, path: str, name: str, named: tuple[str, ...]
-    ) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
         appid = ""
         try:
-            call = self._calls.guarded.get(name)
+            call = self._calls.guarded.get(route.call)
             if call is not None:
                 appid = self._tokens.check(request.headers.get("Authorization"))
                 if self._options.limits.calls_per_second:
-                    self._limits.check(appid, kind)
+                    self._limits.check(appid, route.kind)
             else:
-                call = self._calls.open.get(name, _unknown)
-            answer = await call(request, appid, named)
+                call = self._calls.open.get(route.call, _unknown)
+            answer = await call(request, appid, route.named)
         except RefusedCallError as error:
-            return self._refusal(error, kind, path, appid)
+            return self._refusal(error, route, appid)
         if isinstance(answer, bytes):
             return self._json(_OK, answer, self._names.trace())
         if isinstance(answer, Reply):
             return self._json(answer.status, answer.body, self._names.trace())
         return answer
 
-    def _failure(self, fault: Fault, kind: str, path: str) -> web.StreamResponse:
+    def _failure(self, fault: Fault, route: Route) -> web.StreamResponse:
         if fault.html:
             return _page(fault.status, _PROXY_PAGE.format(f"{fault.status} {fault.message}").encode())
-        return self._refusal(RefusedCallError(fault.status, fault.code, fault.message), kind, path, "")
+        return self._refusal(RefusedCallError(fault.status, fault.code, fault.message), route, "")
 
-    def _refusal(self, error: RefusedCallError, kind: str, path: str, appid: str) -> web.Response:
-        at = self._options.clock()
+    def _refusal(self, error: RefusedCallError, route: Route, appid: str) -> web.Response:
         self._record.note(
             Refused(
-                kind=kind, path=path, status=error.status, code=error.code, message=error.message, appid=appid, at=at
+                kind=route.kind,
+                path=route.path,
+                status=error.status,
+                code=error.code,
+                message=error.message,
+                appid=appid,
+                at=self._options.clock(),
             )
         )
         if error.status == TOO_LARGE_STATUS:
@@ -144,7 +149,7 @@ class PlatformServer:
         if isinstance(error, StorageRefusedError):
             return web.Response(body=error.page(), status=error.status, headers={"Content-Type": "application/xml"})
         trace_id = self._names.trace()
-        if kind == "token":
+        if route.kind == "token":
             return self._json(error.status, encode({"code": error.code, "message": error.message}), trace_id)
         return self._json(error.status, error_body(error.code, error.message, trace_id), trace_id)
 
