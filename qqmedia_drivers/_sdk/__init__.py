@@ -6,6 +6,8 @@
 ``bodies``      `UploadBody`: a stretch of an upload as the file object that an SDK reads, and can be stopped
 ``errors``      `ErrorTable`: the SDK's exceptions to `qqmedia.StorageError`, once, by a table, without secrets
 ``urls``        `ObjectNames`: key to name in the bucket, and to URL
+``parts``       `PartsUpload`: a large body in parts, several at once
+``http``        for SDKs over `requests` (`cos`, `oss`): a session that follows nothing and nobody's environment, errors
 ``logs``        `quieten`: SDKs write headers with tokens to their debug logs
 ==============  =====================================================================================================
 

@@ -96,6 +96,7 @@ class ErrorTable:
             Faults of TLS are known here already.
         facts: For the texts: ``bucket``, ``region``, ``endpoint``, ...
         secrets: Values that no text may hold.
+        describe: Says in a few words what exceptions without an answer say; their text by default.
     """
 
     def __init__(
@@ -106,11 +107,13 @@ class ErrorTable:
         classes: Sequence[tuple[type[Exception], Reason]],
         facts: Mapping[str, str],
         secrets: Collection[str] = (),
+        describe: Callable[[Exception], str] = str,
     ) -> None:
         self._answer = answer
         self._codes = codes
         self._classes = classes
         self._facts = facts
+        self._describe = describe
         self._secrets = [secret for secret in secrets if secret]
 
     @contextmanager
@@ -134,7 +137,7 @@ class ErrorTable:
         """Return our error for the SDK's."""
         answer = self._answer(error)
         if answer is None:
-            reason, said, right_region = self._by_class(error), str(error) or type(error).__name__, ""
+            reason, said, right_region = self._by_class(error), self._describe(error) or type(error).__name__, ""
         else:
             reason, said, right_region = self._by_answer(answer), _said(answer), answer.right_region
         way_out = reason.way_out.format_map({**self._facts, "right_region": right_region or _NO_REGION})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, Final
 
 import requests
@@ -12,12 +13,15 @@ from qqmedia import StorageMisconfiguredError, StorageUnavailableError
 from qqmedia_drivers._sdk.errors import Reason
 from qqmedia_drivers._sdk.settings import BucketSettings
 
-__all__ = ("HTTP_REASONS", "RedirectedError", "open_session")
+__all__ = ("HTTP_REASONS", "RedirectedError", "certificates", "in_few_words", "open_session")
 
 _REDIRECTS: Final = range(300, 400)
 _NOT_MODIFIED: Final = 304
 # What `requests` itself looks at; read here, because a session that trusts its environment prefers them to `verify`.
 _BUNDLE_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+# How the libraries below name themselves before they say what happened.
+_POOL: Final = re.compile(r"^HTTPS?Connection(?:Pool)?\([^)]*\): ")
 
 
 class RedirectedError(Exception):
@@ -52,6 +56,14 @@ def certificates(settings: BucketSettings) -> bool | str:
     return next((os.environ[name] for name in _BUNDLE_VARIABLES if os.environ.get(name)), True)
 
 
+def in_few_words(error: BaseException) -> str:
+    """Return what happened at the bottom: above it stand only the names of pools and the same text once more."""
+    below = getattr(error, "reason", None)
+    if not isinstance(below, BaseException):
+        below = next((one for one in error.args if isinstance(one, BaseException)), None)
+    return _POOL.sub("", str(error)) if below is None else in_few_words(below)
+
+
 def _refuse_redirect(response: Any, **_others: object) -> None:
     if response.status_code in _REDIRECTS and response.status_code != _NOT_MODIFIED:
         response.close()
@@ -64,13 +76,6 @@ _SLOW: Final = Reason(
 _ADDRESS: Final = Reason(StorageMisconfiguredError, "check endpoint_url {endpoint}")
 
 HTTP_REASONS: Final[tuple[tuple[type[Exception], Reason], ...]] = (
-    (
-        http.SSLError,
-        Reason(
-            StorageMisconfiguredError,
-            "check that {endpoint} speaks https; name the authority's file in verify if its certificate is your own",
-        ),
-    ),
     (http.ProxyError, Reason(StorageUnavailableError, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY")),
     (http.Timeout, _SLOW),
     (

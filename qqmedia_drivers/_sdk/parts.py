@@ -1,15 +1,16 @@
-"""Uploads a large body in parts, one after the other, and leaves none behind."""
+"""Uploads a large body in parts, several at once, and leaves none behind."""
 
 from __future__ import annotations
 
 import logging
-from typing import Final, Protocol, TypeVar
+import threading
+from typing import Final, Generic, Protocol, TypeVar
 
 from qqmedia import Upload
 from qqmedia_drivers._sdk.bodies import UploadBody
-from qqmedia_drivers._sdk.threads import Stop
+from qqmedia_drivers._sdk.threads import SdkThreads, Stop
 
-__all__ = ("MultipartCalls", "put_in_parts")
+__all__ = ("MultipartCalls", "PartsUpload")
 
 _MOST_PARTS: Final = 10_000
 
@@ -18,7 +19,7 @@ logger = logging.getLogger("qqmedia_drivers")
 
 
 class MultipartCalls(Protocol[PartT]):
-    """The four calls of an SDK, for one object."""
+    """The four calls of an SDK, for one object; `send` is called by several threads at once."""
 
     def begin(self) -> str:
         """Open the upload and return its id."""
@@ -29,7 +30,7 @@ class MultipartCalls(Protocol[PartT]):
         ...
 
     def complete(self, upload_id: str, parts: list[PartT]) -> None:
-        """Make the object of its parts."""
+        """Make the object of its parts, which come in their order."""
         ...
 
     def abort(self, upload_id: str) -> None:
@@ -37,23 +38,47 @@ class MultipartCalls(Protocol[PartT]):
         ...
 
 
-def put_in_parts(calls: MultipartCalls[PartT], upload: Upload, stop: Stop, *, part_bytes: int) -> None:
-    """Store the upload, or nothing: whatever happens on the way, the parts are taken back."""
-    part_bytes = max(part_bytes, -(-upload.size // _MOST_PARTS))
-    upload_id = calls.begin()
-    try:
-        parts = []
-        for number, start in enumerate(range(0, upload.size, part_bytes), 1):
-            with UploadBody.of(upload, stop, start=start, size=min(part_bytes, upload.size - start)) as body:
-                parts.append(calls.send(upload_id, number, body))
-        stop.check()
-        calls.complete(upload_id, parts)
-    except BaseException:
+class PartsUpload(Generic[PartT]):
+    """One upload in parts. `run` it in one of the driver's threads; free ones help."""
+
+    def __init__(self, calls: MultipartCalls[PartT], upload: Upload, stop: Stop, *, part_bytes: int) -> None:
+        self._calls = calls
+        self._upload = upload
+        self._stop = stop
+        self._part_bytes = max(part_bytes, -(-upload.size // _MOST_PARTS))
+        self._starts = range(0, upload.size, self._part_bytes)
+        self._numbers = iter(range(1, len(self._starts) + 1))
+        self._lock = threading.Lock()
+        self._parts: dict[int, PartT] = {}
+
+    def run(self, threads: SdkThreads) -> None:
+        """Store the upload, or nothing: whatever happens on the way, the parts are taken back."""
+        upload_id = self._calls.begin()
         try:
-            calls.abort(upload_id)
+            helpers = min(len(self._starts), threads.count) - 1
+            threads.share(lambda: self._send_parts(upload_id), self._stop, helpers=helpers)
+            self._stop.check()
+            self._calls.complete(upload_id, [self._parts[number] for number in sorted(self._parts)])
+        except BaseException:
+            self._abort(upload_id)
+            raise
+
+    def _send_parts(self, upload_id: str) -> None:
+        while (number := self._next()) is not None:
+            start = self._starts[number - 1]
+            size = min(self._part_bytes, self._upload.size - start)
+            with UploadBody.of(self._upload, self._stop, start=start, size=size) as body:
+                self._parts[number] = self._calls.send(upload_id, number, body)
+
+    def _next(self) -> int | None:
+        with self._lock:
+            return next(self._numbers, None)
+
+    def _abort(self, upload_id: str) -> None:
+        try:
+            self._calls.abort(upload_id)
         except Exception as error:  # noqa: BLE001 - what went wrong before it is what the caller must hear
             logger.warning(
                 "parts of %s may be left in the bucket (%s); a lifecycle rule of the bucket can clear such leftovers",
-                upload.key, type(error).__name__,
+                self._upload.key, type(error).__name__,
             )  # fmt: skip
-        raise

@@ -13,8 +13,9 @@ from qcloud_cos.cos_exception import CosServiceError
 from qqmedia import Driver, DriverContext, Reach, Upload
 from qqmedia_drivers._sdk.bodies import UploadBody
 from qqmedia_drivers._sdk.errors import ErrorTable
+from qqmedia_drivers._sdk.http import in_few_words
 from qqmedia_drivers._sdk.logs import quieten
-from qqmedia_drivers._sdk.parts import put_in_parts
+from qqmedia_drivers._sdk.parts import PartsUpload
 from qqmedia_drivers._sdk.threads import SdkThreads, Stop
 from qqmedia_drivers._sdk.urls import ObjectNames, presigned_seconds
 from qqmedia_drivers.cos._client import Connected, connect
@@ -49,6 +50,7 @@ class CosDriver:
             classes=CLASSES,
             facts={"bucket": settings.bucket, "region": settings.region, "endpoint": connected.endpoint_url},
             secrets=settings.secrets(),
+            describe=in_few_words,
         )
 
     @property
@@ -103,7 +105,7 @@ class CosDriver:
                     self._client.put_object(**target, **headers, Body=body)
             else:
                 calls = _Multipart(self._client, target, headers)
-                put_in_parts(calls, upload, stop, part_bytes=self._settings.part_bytes)
+                PartsUpload(calls, upload, stop, part_bytes=self._settings.part_bytes).run(self._threads)
             return self._url(target, upload)
 
     def _find(self, upload: Upload) -> str | None:

@@ -101,7 +101,8 @@ def bare() -> Iterator[None]:
         wrapping = error
     else:
         return
-    raise wrapping.__context__ or wrapping
+    below = wrapping.__context__ or wrapping
+    raise below from below.__cause__ or below.__context__  # what lies still deeper says more: a fault of TLS, say
 
 
 def answer_of(error: Exception) -> Answer | None:

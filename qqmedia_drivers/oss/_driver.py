@@ -12,8 +12,9 @@ import oss2
 from qqmedia import Driver, DriverContext, Reach, Upload
 from qqmedia_drivers._sdk.bodies import UploadBody
 from qqmedia_drivers._sdk.errors import ErrorTable
+from qqmedia_drivers._sdk.http import in_few_words
 from qqmedia_drivers._sdk.logs import quieten
-from qqmedia_drivers._sdk.parts import put_in_parts
+from qqmedia_drivers._sdk.parts import PartsUpload
 from qqmedia_drivers._sdk.threads import SdkThreads, Stop
 from qqmedia_drivers._sdk.urls import ObjectNames, presigned_seconds, without_query
 from qqmedia_drivers.oss._client import Connected, connect
@@ -46,6 +47,7 @@ class OssDriver:
             classes=CLASSES,
             facts={"bucket": settings.bucket, "region": connected.region, "endpoint": connected.upload_url},
             secrets=settings.secrets(),
+            describe=in_few_words,
         )
 
     @property
@@ -97,9 +99,8 @@ class OssDriver:
                 with UploadBody.of(upload, stop) as body:
                     self._bucket.put_object(name, body, headers=headers)
             else:
-                put_in_parts(
-                    _Multipart(self._bucket, name, headers), upload, stop, part_bytes=self._settings.part_bytes
-                )
+                calls = _Multipart(self._bucket, name, headers)
+                PartsUpload(calls, upload, stop, part_bytes=self._settings.part_bytes).run(self._threads)
             return self._url(name, upload)
 
     def _find(self, upload: Upload) -> str | None:

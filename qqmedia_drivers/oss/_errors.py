@@ -119,7 +119,7 @@ def bare() -> Iterator[None]:
         below: Exception = error.exception
     else:
         return
-    raise below
+    raise below from below.__cause__ or below.__context__  # what lies still deeper says more: a fault of TLS, say
 
 
 def answer_of(error: Exception) -> Answer | None:
