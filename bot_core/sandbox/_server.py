@@ -10,15 +10,13 @@ from aiohttp import web
 
 from bot_core.sandbox._answers import PROXY_TOO_LARGE, RefusedCallError, encode, error_body
 from bot_core.sandbox._bodies import TOO_LARGE_STATUS, drain
-from bot_core.sandbox._calls import Answer, Calls, Reply
+from bot_core.sandbox._calls import Answer, Reply
+from bot_core.sandbox._desks import Desks
 from bot_core.sandbox._faults import Fault, FaultMode, Faults
-from bot_core.sandbox._ids import Names
 from bot_core.sandbox._limits import CallLimits
 from bot_core.sandbox._options import SandboxOptions
-from bot_core.sandbox._record import Record
 from bot_core.sandbox._routes import Route, find_route
 from bot_core.sandbox._storage import StorageRefusedError
-from bot_core.sandbox._tokens import TokenDesk
 from bot_core.sandbox._values import Refused, UploadCall
 
 __all__ = ("PlatformServer",)
@@ -54,20 +52,17 @@ class PlatformServer:
     def __init__(
         self,
         options: SandboxOptions,
-        names: Names,
-        record: Record,
+        desks: Desks,
         faults: Faults,
         *,
-        tokens: TokenDesk,
-        calls: Calls,
         control: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
     ) -> None:
         self._options = options
-        self._names = names
-        self._record = record
         self._faults = faults
-        self._tokens = tokens
-        self._calls = calls
+        self._names = desks.names
+        self._record = desks.record
+        self._tokens = desks.tokens
+        self._calls = desks.calls
         self._control = control
         self._limits = CallLimits(options.limits, options.clock)
 

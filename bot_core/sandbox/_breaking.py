@@ -1,0 +1,86 @@
+"""The connections of the bots, and the ways to break what they rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot_core.sandbox._desks import Face
+
+__all__ = ("Breaking",)
+
+
+class Breaking(Face):
+    """Connections, sessions, tokens and files that end before their time."""
+
+    async def connected(self, timeout: float = 10, *, appid: str | None = None, shard: int = 0) -> str:
+        """Wait until a bot is connected and ready; return its appid.
+
+        Raises:
+            SandboxError: None was in time.
+        """
+        return (await self._desks.gateway.connected(appid, shard, timeout)).appid
+
+    def bots(self) -> list[dict[str, Any]]:
+        """Return the bots that are known: appid, shard, session, whether connected."""
+        return [
+            {
+                "appid": session.appid,
+                "shard": list(session.shard),
+                "session_id": session.id,
+                "seq": session.seq,
+                "connected": session.connected,
+            }
+            for session in self._desks.gateway.states()
+        ]
+
+    def close_connections(self, code: int, *, appid: str | None = None) -> int:
+        """Close the connections of a bot, or of all, with this code; return how many. Sessions stay resumable."""
+        sockets = self._desks.gateway.sockets(appid)
+        for socket in sockets:
+            socket.close(code, "asked for")
+        return len(sockets)
+
+    def drop_connections(self, *, appid: str | None = None) -> int:
+        """Cut the connections of a bot, or of all, as a dead network does; return how many."""
+        sockets = self._desks.gateway.sockets(appid)
+        for socket in sockets:
+            socket.drop()
+        return len(sockets)
+
+    def hang_connections(self, *, appid: str | None = None) -> int:
+        """Let the connections of a bot, or of all, stay open and carry nothing any more; return how many."""
+        sockets = self._desks.gateway.sockets(appid)
+        for socket in sockets:
+            socket.hang()
+        return len(sockets)
+
+    def send_frame(self, text: str, *, appid: str | None = None) -> int:
+        """Send any text as a frame, well-formed or not; return to how many connections."""
+        sockets = self._desks.gateway.sockets(appid)
+        for socket in sockets:
+            socket.send(text)
+        return len(sockets)
+
+    def kill_sessions(self, *, appid: str | None = None) -> int:
+        """Let sessions deliver nothing any more, though they can still be resumed; return how many."""
+        return self._desks.gateway.kill_sessions(appid)
+
+    def ask_to_reconnect(self, *, appid: str | None = None) -> int:
+        """Send op 7; return to how many connections."""
+        return self._desks.gateway.ask_to_reconnect(appid)
+
+    def invalidate_sessions(self, *, resumable: bool = False, appid: str | None = None) -> int:
+        """Send op 9; return to how many connections. Without `resumable` their sessions end."""
+        return self._desks.gateway.invalidate(appid, resumable=resumable)
+
+    def end_sessions(self, *, appid: str | None = None) -> int:
+        """Forget sessions without a word, so that the next resume is refused; return how many."""
+        return self._desks.gateway.end_sessions(appid)
+
+    def revoke_tokens(self, *, appid: str | None = None) -> int:
+        """Let all access tokens of a bot, or of all, expire now; return how many."""
+        return self._desks.tokens.revoke(appid)
+
+    def expire_files(self) -> None:
+        """Let every `file_info` expire now."""
+        self._desks.files.forget_all()
