@@ -158,25 +158,24 @@ class FaultyProxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # sockets are closed one turn later
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = self._loop.create_task(self._serve(reader, writer), name="qqmedia faulty proxy connection")
         self._connections.add(task)  # ended by `_hang_up`
         task.add_done_callback(self._connections.discard)
+        task.add_done_callback(lambda _: writer.close())  # even where it was cancelled before it began
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         fault = self._fault
         self.requests += 1
-        try:
-            with contextlib.suppress(OSError, EOFError):
-                if isinstance(fault, _Answer) and fault.times != 0:
-                    await self._answer(fault, reader, writer)
-                elif isinstance(fault, _Stall):
-                    await asyncio.Event().wait()
-                else:
-                    await self._pass_on(fault, reader, writer)
-        finally:
-            writer.close()
+        with contextlib.suppress(OSError, EOFError):
+            if isinstance(fault, _Answer) and fault.times != 0:
+                await self._answer(fault, reader, writer)
+            elif isinstance(fault, _Stall):
+                await asyncio.Event().wait()
+            else:
+                await self._pass_on(fault, reader, writer)
 
     async def _answer(self, fault: _Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if fault.times is not None:

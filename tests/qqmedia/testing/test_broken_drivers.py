@@ -74,9 +74,10 @@ def start(folder: Path, mode: str, names: list[str]) -> subprocess.Popen[str]:
     folder.mkdir()
     (folder / "pytest.ini").write_text(SETTINGS.format(mode=mode))
     (folder / "noting.py").write_text(PLUGIN.format(slow=SLOW))
+    tests = [f"{broken.__file__}::{name}" for name in names]
     command = [
-        sys.executable, "-m", "pytest", "-q", "-p", "noting", "-p", "no:cacheprovider", "--noconftest", "-c", str(folder / "pytest.ini"),
-        f"--basetemp={folder / 'tmp'}", "--import-mode=importlib", *(f"{broken.__file__}::{name}" for name in names),
+        sys.executable, "-m", "pytest", "-q", "--tb=native", "-p", "noting", "-p", "no:cacheprovider", "--noconftest",
+        "--import-mode=importlib", f"--basetemp={folder / 'tmp'}", "-c", str(folder / "pytest.ini"), *tests,
     ]  # fmt: skip
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(folder))), "OUTCOMES": str(folder / "outcomes.json"),
