@@ -19,6 +19,7 @@ FAULT_KINDS: Final = (
     "identify",
     "resume",
     "event",  # an event on the WebSocket
+    "heartbeat",
     "files",
     "upload_prepare",
     "upload_part",  # the PUT to the presigned address
@@ -84,6 +85,7 @@ _MODES: Final = {
     "identify": (FaultMode.CLOSE, FaultMode.INVALID_SESSION),
     "resume": (FaultMode.CLOSE, FaultMode.INVALID_SESSION),
     "event": (FaultMode.REPEAT, FaultMode.LATE),
+    "heartbeat": (FaultMode.LOSE_ANSWER,),
 }
 _OF_CALLS: Final = (
     FaultMode.ANSWER,

@@ -230,7 +230,8 @@ class Gateway:
             socket.close(_BAD_PAYLOAD, "a frame is not a JSON object with `op`")
             return False
         if opcode == Opcode.HEARTBEAT:
-            socket.send(_ACK)
+            if self._faults.take("heartbeat") is None:
+                socket.send(_ACK)
             return True
         if opcode not in (Opcode.IDENTIFY, Opcode.RESUME):
             socket.close(_BAD_OPCODE, f"op {opcode} is not one that a bot sends")

@@ -112,6 +112,17 @@ async def test_hello_is_late_or_never_comes(play: Any) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_heartbeat_is_not_answered(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        sandbox.faults.lose_answer("heartbeat")
+        await bot.send(1, None)
+        await bot.send(1, None)
+        assert await bot.frame() == {"op": 11}
+        with pytest.raises(TimeoutError):
+            await bot.frame(timeout=0.05)
+
+
+@pytest.mark.asyncio
 async def test_any_frame_can_be_sent(play: Any) -> None:
     async with play() as (sandbox, bot):
         assert sandbox.send_frame('{"op":77,"d":{}}') == 1
