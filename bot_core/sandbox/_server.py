@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -64,6 +65,7 @@ class PlatformServer:
         self._tokens = desks.tokens
         self._calls = desks.calls
         self._control = control
+        self._running: Counter[str] = Counter()
         self._limits = CallLimits(options.limits, options.clock)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -75,18 +77,17 @@ class PlatformServer:
         kind = route.kind
         if kind:
             self._record.calls[kind] += 1
-        fault = self._faults.take(kind) if self._faults and kind else None
-        answer: web.StreamResponse | None
+        answer = await (self._kept(request, route) if kind in _KEPT_KINDS else self._do(request, route))
+        return answer if answer is not None else _cut(request)
+
+    async def _do(self, request: web.BaseRequest, route: Route) -> web.StreamResponse | None:
+        fault = self._faults.take(route.kind) if self._faults and route.kind else None
         try:
             if fault is None:
-                answer = await self._answer(request, route)
-            else:
-                answer = await self._suffer(fault, request, route)
+                return await self._answer(request, route)
+            return await self._suffer(fault, request, route)
         except ConnectionError:  # the bot went away in the middle of its request
-            answer = None
-        if kind in _KEPT_KINDS:
-            self._keep(request, kind, answer)
-        return answer if answer is not None else _cut(request)
+            return None
 
     async def _suffer(self, fault: Fault, request: web.BaseRequest, route: Route) -> web.StreamResponse | None:
         """Let a fault happen; return the answer, or `None` to cut the connection."""
@@ -148,15 +149,28 @@ class PlatformServer:
             return self._json(error.status, encode({"code": error.code, "message": error.message}), trace_id)
         return self._json(error.status, error_body(error.code, error.message, trace_id), trace_id)
 
-    def _keep(self, request: web.BaseRequest, kind: str, answer: web.StreamResponse | None) -> None:
+    async def _kept(self, request: web.BaseRequest, route: Route) -> web.StreamResponse | None:
+        """Answer a request that is to be remembered."""
+        self._running[route.kind] += 1
+        parallel = self._running[route.kind]
+        answer = None
+        try:
+            answer = await self._do(request, route)
+        finally:
+            self._running[route.kind] -= 1
+            self._keep(request, route, answer, parallel)
+        return answer
+
+    def _keep(self, request: web.BaseRequest, route: Route, answer: web.StreamResponse | None, parallel: int) -> None:
         self._record.upload_calls.append(
             UploadCall(
-                kind=kind,
+                kind=route.kind,
                 method=request.method,
                 url=request.raw_path,
                 headers=request.headers,
                 size=-1 if request.content_length is None else request.content_length,
                 status=answer.status if answer is not None else 0,
+                parallel=parallel,
                 at=self._options.clock(),
             )
         )

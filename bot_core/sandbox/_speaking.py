@@ -220,9 +220,8 @@ class Speaking(Face):
         return said
 
     def _only_appid(self) -> str:
-        appids = {session.appid for session in self._desks.gateway.states()} | self._desks.webhooks.appids or {
-            self.account.appid
-        }
+        desks = self._desks
+        appids = {session.appid for session in desks.gateway.states()} | desks.webhooks.appids or {self.account.appid}
         if len(appids) > 1:
             raise SandboxError(f"several bots are connected ({', '.join(sorted(appids))}): name one by its appid")
         return appids.pop()

@@ -191,6 +191,7 @@ class UploadCall:
         headers: As they came, in their order; a token among them is a real one.
         size: `Content-Length`, or -1.
         status: HTTP status of the answer; 0 if the connection was cut.
+        parallel: How many of its kind were under way when it came, itself included.
         at: Wall clock, in seconds, when it was answered.
     """
 
@@ -200,6 +201,7 @@ class UploadCall:
     headers: Mapping[str, str] = field(repr=False)
     size: int
     status: int
+    parallel: int
     at: float
 
 

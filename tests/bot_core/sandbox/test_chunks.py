@@ -387,3 +387,17 @@ async def test_a_part_that_is_begun_again_ends_the_one_that_hangs(play: Any, unt
 def test_options_that_make_no_sense(changes: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(changes))):
         ChunkOptions(**changes)
+
+
+@pytest.mark.asyncio
+async def test_how_many_parts_come_at_once_is_told(play: Any) -> None:
+    content = video(3000)
+    async with play(chunks=ChunkOptions(block_bytes=1000, concurrency=3)) as (sandbox, bot):
+        up = Uploader(sandbox, bot)
+        _, prepared = await up.prepare(content)
+        sandbox.faults.stall("upload_part", seconds=0.05, times=3)
+        urls = [part["presigned_url"] for part in prepared["parts"]]
+        await asyncio.gather(*(up.put(url, content[n * 1000 : n * 1000 + 1000]) for n, url in enumerate(urls)))
+        await up.put(urls[0], content[:1000])
+        told = [call.parallel for call in sandbox.upload_calls if call.kind == "upload_part"]
+        assert (sorted(told[:3]), told[3]) == ([1, 2, 3], 1)
