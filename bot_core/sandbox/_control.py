@@ -13,6 +13,7 @@ from bot_core.sandbox._answers import RefusedCallError, encode, parse_object
 from bot_core.sandbox._faults import Fault, FaultMode
 from bot_core.sandbox._storage import media_response
 from bot_core.sandbox._values import Arrived, Refused, Said
+from bot_core.sandbox._webhook_control import switch_to_webhook
 
 if TYPE_CHECKING:
     from bot_core.sandbox._sandbox import Sandbox
@@ -41,6 +42,7 @@ class Control:
             ("POST", "/sandbox/emit"): self._emit,
             ("POST", "/sandbox/connections"): self._connections,
             ("POST", "/sandbox/tokens/revoke"): self._revoke,
+            ("POST", "/sandbox/webhook"): self._webhook,
             ("POST", "/sandbox/faults"): self._add_fault,
             ("DELETE", "/sandbox/faults"): self._clear_faults,
         }
@@ -154,6 +156,9 @@ class Control:
 
     async def _revoke(self, request: web.BaseRequest) -> object:
         return {"tokens": self._sandbox.revoke_tokens(appid=(await _body(request)).get("appid"))}
+
+    async def _webhook(self, request: web.BaseRequest) -> object:
+        return await switch_to_webhook(self._sandbox, await _body(request))
 
     async def _add_fault(self, request: web.BaseRequest) -> object:
         body = await _body(request)

@@ -243,9 +243,12 @@ class Webhooks:
         """Validate an address, and send the bot's events there from now on.
 
         Raises:
-            SandboxError: The validation failed, or the secret is empty.
+            SandboxError: The validation failed, the secret is empty, or `ca_file` cannot be used.
         """
-        tls = await asyncio.to_thread(ssl.create_default_context, cafile=ca_file) if ca_file is not None else None
+        try:
+            tls = await asyncio.to_thread(ssl.create_default_context, cafile=ca_file) if ca_file is not None else None
+        except OSError as error:  # ssl.SSLError is one
+            raise SandboxError(f"ca_file {ca_file} cannot be used: {error.strerror or error}") from error
         if self._http is None:
             self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         webhook = Webhook(

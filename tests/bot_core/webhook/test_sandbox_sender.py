@@ -1,0 +1,199 @@
+"""The platform's side: what the sandbox sends to an address that is not a bot of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from bot_core.errors import SandboxError
+from bot_core.sandbox import Sandbox
+from bot_core.webhook.signature import BotKey
+
+pytestmark = pytest.mark.asyncio
+
+SECRET = "naOC0ocQE3shWLAfffVLB1rhYPG7"
+Answers = Callable[[int], Awaitable[web.Response]]
+
+
+class Address:
+    """Answers op 13 rightly, and events as it is told."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.answer: Answers = self.accept
+        self._key = BotKey.of(SECRET)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for _, body in self.requests if json.loads(body)["op"] == 0]
+
+    async def accept(self, number: int) -> web.Response:
+        return web.Response(text='{"op":12,"d":0}')
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.read()
+        self.requests.append((dict(request.headers), body))
+        frame = json.loads(body)
+        if frame["op"] != 13:
+            return await self.answer(len(self.events))
+        token = frame["d"]["plain_token"]
+        signature = self._key.sign(f"{frame['d']['event_ts']}{token}".encode())
+        return web.json_response({"plain_token": token, "signature": signature})
+
+
+@asynccontextmanager
+async def serving(address: Address) -> AsyncIterator[Address]:
+    runner = web.ServerRunner(web.Server(address.handle), shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        address.url = f"http://127.0.0.1:{runner.addresses[0][1]}/any"
+        yield address
+    finally:
+        await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def address() -> AsyncIterator[Address]:
+    async with serving(Address()) as served:
+        yield served
+
+
+@pytest_asyncio.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox.open() as opened:
+        yield opened
+
+
+async def test_requests_are_what_the_platform_sends(sandbox: Sandbox, address: Address) -> None:
+    webhook = await sandbox.use_webhook(address.url, SECRET, appid="1020")
+    said = await sandbox.say("hi", appid="1020")
+    await webhook.settled()
+    (headers, validation), (_, event) = address.requests
+    assert (headers["User-Agent"], headers["X-Bot-Appid"]) == ("QQBot-Callback", "1020")
+    assert set(json.loads(validation)["d"]) == {"plain_token", "event_ts"}
+    for sent, body in address.requests:
+        assert BotKey.of(SECRET).verify(sent["X-Signature-Ed25519"], sent["X-Signature-Timestamp"], body)
+    frame = json.loads(event)
+    assert (frame["op"], frame["t"], frame["id"]) == (0, "GROUP_AT_MESSAGE_CREATE", said.event_id)
+    assert frame["d"]["id"] == said.id
+    assert "s" not in frame
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        web.Response(status=500),
+        web.Response(status=204),
+        web.Response(text='{"op":12,"d":1}'),
+    ],
+    ids=["500", "204", "d:1"],
+)
+async def test_three_retries_with_the_same_id(refusal: web.Response, sandbox: Sandbox, address: Address) -> None:
+    async def refuse(number: int) -> web.Response:
+        return web.Response(status=refusal.status, body=refusal.body)
+
+    address.answer = refuse
+    webhook = await sandbox.use_webhook(address.url, SECRET, pause=0.001)
+    said = await sandbox.say("hi")
+    await webhook.settled()
+    assert [one["id"] for one in address.events] == [said.event_id] * 4
+    assert [one.number for one in webhook.tries if one.event_id] == [1, 2, 3, 4]
+
+
+async def test_a_slow_answer_is_none(sandbox: Sandbox, address: Address) -> None:
+    async def slow_once(number: int) -> web.Response:
+        if number == 1:
+            await asyncio.sleep(0.2)
+        return web.Response()
+
+    address.answer = slow_once
+    webhook = await sandbox.use_webhook(address.url, SECRET, pause=0.001, timeout=0.05)
+    await sandbox.say("hi")
+    await webhook.settled()
+    first, second = (one for one in webhook.tries if one.event_id)
+    assert (first.status, first.error, second.status) == (None, "no answer within 0.05 s", 200)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "ok", '{"op":12,"d":{}}', '{"opcode":12}', '{"op":12,"d":0}'])
+async def test_any_200_is_enough(text: str, sandbox: Sandbox, address: Address) -> None:
+    async def accept(number: int) -> web.Response:
+        return web.Response(text=text)
+
+    address.answer = accept
+    webhook = await sandbox.use_webhook(address.url, SECRET)
+    await sandbox.say("hi")
+    await webhook.settled()
+    assert len(address.events) == 1
+
+
+async def test_another_secret_is_not_accepted(sandbox: Sandbox, address: Address) -> None:
+    with pytest.raises(SandboxError, match="it signs with another secret"):
+        await sandbox.use_webhook(address.url, "another")
+    with pytest.raises(SandboxError, match="secret, and it is empty"):
+        await sandbox.use_webhook(address.url, "")
+
+
+async def test_an_address_that_is_something_else(sandbox: Sandbox) -> None:
+    class Page(Address):
+        async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+            return web.Response(text="<html>")
+
+    async with serving(Page()) as page:
+        with pytest.raises(SandboxError, match="it does not answer op 13"):
+            await sandbox.use_webhook(page.url, SECRET)
+
+
+async def test_a_ca_file_that_is_none(sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(SandboxError, match=r"ca_file .*missing\.pem cannot be used: No such file"):
+        await sandbox.use_webhook("https://127.0.0.1/", SECRET, ca_file=str(tmp_path / "missing.pem"))
+
+
+async def test_a_new_address_takes_the_place_of_the_old(sandbox: Sandbox, address: Address) -> None:
+    async with serving(Address()) as other:
+        await sandbox.use_webhook(address.url, SECRET)
+        second = await sandbox.use_webhook(other.url, SECRET)
+        await sandbox.say("hi")
+        await second.settled()
+        assert (len(address.events), len(other.events)) == (0, 1)
+
+
+async def test_what_is_under_way_ends_with_the_sandbox(address: Address) -> None:
+    async def never(number: int) -> web.Response:
+        return web.Response(status=500)
+
+    address.answer = never
+    async with asyncio.timeout(2):
+        async with Sandbox.open() as sandbox:
+            await sandbox.use_webhook(address.url, SECRET, pause=60)
+            await sandbox.say("hi")
+
+
+async def test_it_can_be_switched_from_outside(sandbox: Sandbox, address: Address) -> None:
+    switch = f"{sandbox.api_base}/sandbox/webhook"
+    async with aiohttp.ClientSession() as http:
+        async with http.post(switch, json={"url": address.url, "secret": SECRET, "appid": "1020"}) as answer:
+            assert (answer.status, await answer.json()) == (200, {"appid": "1020", "url": address.url})
+        for body, status, text in (
+            ({"url": address.url}, 400, "`url` and `secret` must be strings"),
+            ({"url": address.url, "secret": SECRET, "path": "/"}, 400, "unknown: path; there are url, secret, appid"),
+            ({"url": address.url, "secret": "another"}, 409, "it signs with another secret"),
+            ({"url": "no address", "secret": SECRET}, 409, "cannot be used as a webhook"),
+        ):
+            async with http.post(switch, json=body) as answer:
+                assert answer.status == status
+                assert text in (await answer.json())["error"]
+    await sandbox.say("hi", appid="1020")
+    async with asyncio.timeout(5):
+        while not address.events:  # noqa: ASYNC110 - a list that a server fills
+            await asyncio.sleep(0.01)
