@@ -6,6 +6,7 @@ It is botocore's, the lower half of boto3: of the upper half nothing is needed.
 from __future__ import annotations
 
 import functools
+import io
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -59,7 +60,7 @@ def connect(settings: S3Settings) -> Connected:
         raise ConfigurationError(
             f"boto3 does not take these settings of s3: {error}; check profile (AWS_PROFILE), region and endpoint_url"
         ) from error
-    client.meta.events.register("before-call.s3", _no_redirect)
+    client.meta.events.register_last("before-call.s3", _before_call)
     return Connected(client, client.meta.endpoint_url, region)
 
 
@@ -103,7 +104,10 @@ def _config(settings: S3Settings, endpoint_url: str | None) -> Config:
     )
 
 
-def _no_redirect(params: dict[str, Any], context: dict[str, Any], **_others: Any) -> None:  # noqa: ARG001 - botocore's
-    """Let a wrong region be an error: boto3 would silently send everything twice, and presign for the wrong one."""
+def _before_call(params: dict[str, Any], context: dict[str, Any], **_others: Any) -> None:
+    # A wrong region is to be an error: boto3 would silently send everything twice, and presign for the wrong one.
     if isinstance(marks := context.get("s3_redirect"), dict):
         marks["redirected"] = True
+    # Bytes are sent at once. For a file boto3 asks first whether it may, which is a round trip.
+    if isinstance(params.get("body"), io.BytesIO):
+        params["headers"].pop("Expect", None)

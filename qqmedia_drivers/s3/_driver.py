@@ -22,7 +22,7 @@ from qqmedia_drivers.s3._settings import S3Settings
 
 __all__ = ("open_s3",)
 
-# What is smaller is sent as bytes: for a file boto3 first asks the server whether it may send, a round trip more.
+# What is smaller is sent as bytes, which saves a round trip; see `_client`.
 _SMALL_BYTES: Final = 1024 * 1024
 _CHECKED_KEY: Final = "is-anybody-there"  # the check reads it; it need not exist
 _NOT_FOUND: Final = 404

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from typing import Any
 import boto3.session
 from botocore.config import Config
 
-__all__ = ("S3Server", "binary", "free_ports", "running", "wait_until")
+__all__ = ("S3Server", "binary", "door", "free_ports", "running", "wait_until")
 
 _START_SECONDS = 30.0
 
@@ -72,6 +73,12 @@ class S3Server:
             retries={"total_max_attempts": 1},
         )
         return session.client("s3", region_name=self.region, endpoint_url=self.http_url, config=config)
+
+
+@functools.cache
+def door(server: S3Server) -> Any:
+    """One bare client for all tests: making one takes longer than most of them, and may not block an event loop."""
+    return server.client()
 
 
 def binary(name: str) -> Path:
