@@ -80,7 +80,11 @@ def _for_calls(settings: CosSettings, endpoint_url: str) -> dict[str, Any]:
     parts = urlsplit(endpoint_url)
     if _has_no_names(parts.hostname):
         # Nothing can stand before it, so that the bucket is named in the header Host, as the region's own address.
-        return {"Scheme": parts.scheme, "IP": parts.hostname, "Port": parts.port}
+        return {
+            "Scheme": parts.scheme,
+            "IP": parts.netloc.rpartition(":")[0] if parts.port else parts.netloc,
+            "Port": parts.port,
+        }
     if parts.port is not None:
         # The SDK signs the port only where it is told host and port apart.
         host = f"{settings.bucket}.{parts.hostname}"

@@ -29,7 +29,7 @@ from qqmedia import (
     StorageQuotaError,
     StorageUnavailableError,
 )
-from tests.fakes.bucket_service import Key
+from tests.fakes.bucket_service import Key, StoredObject
 from tests.fakes.cos import FakeCos
 from tests.fakes.tls import make_private_ca
 
@@ -177,6 +177,21 @@ async def test_a_redirect_is_never_taken_for_a_success(open_cos: OpenCos, servic
     assert not service.objects
 
 
+@pytest.fixture
+def answered(service: FakeCos) -> FakeCos:
+    """Somebody stored an object where the check looks."""
+    file = service.folder / "there"
+    file.write_bytes(bytes(100_000))
+    service.objects["qqmedia/is-anybody-there"] = StoredObject(file=file, size=100_000, etag="0" * 32, crc64=0)
+    return service
+
+
+@pytest.mark.asyncio
+async def test_an_object_where_the_check_looks_is_no_trouble(answered: FakeCos, open_cos: OpenCos) -> None:
+    async with open_cos() as host:
+        await image_url(host)
+
+
 @pytest.mark.asyncio
 async def test_a_full_bucket_is_a_matter_of_quota(open_cos: OpenCos, service: FakeCos) -> None:
     service.quota_bytes = 10
@@ -248,14 +263,16 @@ async def test_urls_can_be_signed_for_a_domain_of_ones_own(
 
 @pytest.mark.asyncio
 async def test_temporary_credentials_work_and_their_urls_carry_the_token(
-    open_cos: OpenCos, http: aiohttp.ClientSession
+    open_cos: OpenCos, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     async with open_cos(secret_id="AKIDsts", token="session-token-77") as host:
         url = await image_url(host)
         assert parse_qs(urlsplit(url).query)["x-cos-security-token"] == ["session-token-77"]
         async with http.get(url) as answer:
             assert await answer.read() == PNG
         await host.get_image(BIG)
+    assert "session-token-77" not in caplog.text  # SDKs write every header to their debug logs
 
 
 @pytest.mark.asyncio
@@ -295,6 +312,13 @@ async def test_a_wrong_setting_is_named(open_cos: OpenCos, changes: dict[str, An
     with pytest.raises(ConfigurationError, match=text):
         async with open_cos(**changes):
             pass
+
+
+@pytest.mark.asyncio
+async def test_an_address_of_ipv6_is_an_address(open_cos: OpenCos) -> None:
+    async with open_cos(endpoint_url="http://[::1]:9", policy=qqmedia.HostPolicy(retries=0)) as host:
+        with pytest.raises(StorageUnavailableError, match=r"endpoint http://\[::1\]:9 right"):  # nobody is there
+            await host.get_image(PNG)
 
 
 @pytest.mark.asyncio
