@@ -64,8 +64,9 @@ class FaultyProxy:
     call returns until the next one; connections that are open then are closed.
 
     Attributes:
-        url: What the driver is to use as the server's address: the same scheme and path, another port.
-        requests: How many connections or, in `answer`, requests were taken since the last fault was set.
+        url: What the driver is to use as the server's address: the same scheme and path, another port, and 127.0.0.1
+            where the server's own name is not one of loopback.
+        connections: How many were taken since the last fault was set.
     """
 
     def __init__(self, upstream_url: str) -> None:
@@ -75,8 +76,8 @@ class FaultyProxy:
         self._server: asyncio.Server | None = None
         self._port = 0
         self._fault: _Fault = _Healthy()
-        self._connections: set[asyncio.Task[None]] = set()
-        self.requests = 0
+        self._open: set[asyncio.Task[None]] = set()
+        self.connections = 0
 
     @property
     def url(self) -> str:
@@ -139,12 +140,12 @@ class FaultyProxy:
             self._port = self._server.sockets[0].getsockname()[1]
 
     async def _change(self, fault: _Fault) -> None:
-        self._fault, self.requests = fault, 0
+        self._fault, self.connections = fault, 0
         await self._hang_up()
         await self._listen()
 
     async def _refuse(self) -> None:
-        self.requests = 0
+        self.connections = 0
         await self._close()
 
     async def _close(self) -> None:
@@ -154,7 +155,7 @@ class FaultyProxy:
         await self._hang_up()
 
     async def _hang_up(self) -> None:
-        tasks = list(self._connections)
+        tasks = list(self._open)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -162,13 +163,13 @@ class FaultyProxy:
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = self._loop.create_task(self._serve(reader, writer), name="qqmedia faulty proxy connection")
-        self._connections.add(task)  # ended by `_hang_up`
-        task.add_done_callback(self._connections.discard)
+        self._open.add(task)  # ended by `_hang_up`
+        task.add_done_callback(self._open.discard)
         task.add_done_callback(lambda _: writer.close())  # even where it was cancelled before it began
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         fault = self._fault
-        self.requests += 1
+        self.connections += 1
         with contextlib.suppress(OSError, EOFError):
             if isinstance(fault, _Answer) and fault.times != 0:
                 await self._answer(fault, reader, writer)

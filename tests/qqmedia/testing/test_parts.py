@@ -70,7 +70,7 @@ async def test_a_proxy_stalls(proxy: FaultyProxy) -> None:
     await proxy.stall()
     with pytest.raises(TimeoutError):
         await get(proxy, 0.1)
-    assert proxy.requests == 1
+    assert proxy.connections == 1
 
 
 @pytest.mark.asyncio
