@@ -59,6 +59,12 @@ def sandbox_command(
         bool, typer.Option("--refuse-private", help="Fetch no URL on this machine or network, as the real platform.")
     ] = False,
     lenient_voice: Annotated[bool, typer.Option("--lenient-voice", help="Take mp3, wav and ogg as voice too.")] = False,
+    public_name: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=ADDRESS: a name that counts as public, whatever it stands for; as often as wanted."),
+    ] = None,
+    limits: Annotated[bool, typer.Option("--limits", help="Keep the documented rates and quotas.")] = False,
+    no_proactive: Annotated[bool, typer.Option("--no-proactive", help="Refuse messages that answer nothing.")] = False,
     inline_limit: Annotated[int, typer.Option(help="Largest request body in MiB; above it: 413.")] = 10,
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Allow a --host that other machines reach.")
@@ -68,7 +74,7 @@ def sandbox_command(
 
     Point a bot at it with the two variables that are printed, then speak with `qqbot say`. Ctrl-C ends it.
     """
-    from bot_core.sandbox import SandboxAccount, SandboxOptions  # noqa: PLC0415 - the other commands do not pay for it
+    from bot_core.sandbox import LimitOptions, SandboxAccount, SandboxOptions  # noqa: PLC0415 - only this command pays
 
     if bool(appid) != bool(secret):
         raise ConfigurationError("--appid and --secret go together; without both, any appid is taken with any secret")
@@ -78,6 +84,9 @@ def sandbox_command(
         full_receive=full_receive,
         refuse_private=refuse_private,
         lenient_voice=lenient_voice,
+        public_names=_public_names(public_name or []),
+        limits=LimitOptions.documented() if limits else LimitOptions(),
+        proactive=not no_proactive,
         inline_body_bytes=inline_limit * 1024 * 1024,
         allow_remote=allow_remote,
     )
@@ -115,6 +124,18 @@ def say_command(
 
 
 # --- sandbox
+
+
+def _public_names(given: list[str]) -> dict[str, str]:
+    names = {}
+    for pair in given:
+        name, equals, address = pair.partition("=")
+        if not name or not equals:
+            raise ConfigurationError(
+                f"--public-name wants NAME=ADDRESS, for example pics.example.com=127.0.0.1, got {pair}"
+            )
+        names[name] = address
+    return names
 
 
 async def _serve(options: SandboxOptions, host: str, port: int) -> None:

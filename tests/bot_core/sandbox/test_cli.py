@@ -77,7 +77,8 @@ async def test_a_whole_conversation(another_bot: Any, play: Any, png: Any, tmp_p
 @pytest.mark.asyncio
 @pytest.mark.blocking  # child processes are started by the loop itself
 async def test_ctrl_c_ends_it_with_exit_code_0() -> None:
-    process = await start("sandbox", "--port", "0")
+    switches = ("--limits", "--no-proactive", "--public-name", "pics.example.com=127.0.0.1")
+    process = await start("sandbox", "--port", "0", *switches)
     await process.stdout.readline()
     process.send_signal(signal.SIGINT)
     out, err = await process.communicate()
@@ -95,6 +96,9 @@ async def test_errors_are_one_line_and_say_what_to_do(play: Any) -> None:
     code, _, err = await run("sandbox", "--appid", "1")
     assert (code, err.count("\n")) == (2, 1)
     assert "--secret" in err
+    code, _, err = await run("sandbox", "--public-name", "pics.example.com")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "NAME=ADDRESS" in err
     async with play() as (sandbox, bot):
         code, out, _ = await run("say", "x", "--sandbox", sandbox.api_base, "--wait", "0.1")
         assert (code, out) == (1, "no answer within 0.1 s\n")
