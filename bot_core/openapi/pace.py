@@ -30,6 +30,8 @@ _QUIET_SECONDS: Final = 60.0
 _ONE_SIGN_SECONDS: Final = 1.0
 # What the platform itself would have answered.
 _TOO_MANY: Final = 429
+# One, but for what sums of fractions lose.
+_A_TOKEN: Final = 1 - 1e-6
 _NARROWEST: Final = 1 / 16
 # An unasked message goes after so many replies that overtook it.
 _OVERTAKERS: Final = 4
@@ -303,7 +305,7 @@ class _Bucket:
 
     def _wait(self) -> float:
         self._fill()
-        return 0.0 if self._tokens >= 1 else (1 - self._tokens) / (self._rate.per_second * self._share)
+        return 0.0 if self._tokens >= _A_TOKEN else (1 - self._tokens) / (self._rate.per_second * self._share)
 
     def _fill(self) -> None:
         now = self._clock()
