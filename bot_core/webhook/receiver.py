@@ -24,7 +24,7 @@ __all__ = ("BothReceivers", "LogIn", "Receiver", "WebhookReceiver")
 
 # Events that were acknowledged and wait while the bot has too much to do; with more the platform is asked to send
 # them again, which it does three times.
-_MOST_WAITING: Final = 1024
+_MOST_WAITING: Final = 256
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 
