@@ -42,7 +42,8 @@ class Preset:
 
 
 PRESETS: Final[dict[Provider, Preset]] = {
-    Provider.AWS: Preset(addressing_style="auto"),
+    # With `auto` botocore presigns for the address of no region, which newer regions do not answer to.
+    Provider.AWS: Preset(addressing_style="virtual"),
     Provider.R2: Preset(addressing_style="path", needs_endpoint=True, region="auto"),
     Provider.MINIO: Preset(addressing_style="path", needs_endpoint=True),
     Provider.SEAWEEDFS: Preset(addressing_style="path", needs_endpoint=True),

@@ -17,7 +17,7 @@ __all__ = ("S3Settings",)
 
 _DEFAULT_REGION: Final = "us-east-1"
 # Where a region stands in the address of a service that puts it there.
-_REGION_IN_HOST: Final = re.compile(r"^(?:s3|cos|s3\.oss|oss)[.-](?P<region>[a-z]+(?:-[a-z0-9]+)+)\.")
+_REGION_IN_HOST: Final = re.compile(r"^(?:s3\.oss|s3|cos|oss)[.-](?P<region>[a-z]+(?:-[a-z0-9]+)+)\.")
 
 
 class S3Settings(BucketSettings):
@@ -74,7 +74,7 @@ class S3Settings(BucketSettings):
         return (
             self.region
             or self.preset.region
-            or (named_in_host["region"] if named_in_host else None)
+            or (named_in_host["region"].removesuffix("-internal") if named_in_host else None)
             or os.environ.get("AWS_REGION")
             or os.environ.get("AWS_DEFAULT_REGION")
             or of_profile
