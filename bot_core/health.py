@@ -10,8 +10,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
-from aiohttp import web
-
 from bot_core.status import BotStatus
 from qqmedia.errors import ConfigurationError
 
@@ -33,6 +31,8 @@ async def health_listener(address: str | None, status: Callable[[], BotStatus]) 
     if not address:
         yield
         return
+    from aiohttp import web  # noqa: PLC0415 - only where it is asked for
+
     host, port = parse_address(address)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:

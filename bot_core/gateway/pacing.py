@@ -147,7 +147,7 @@ class IdentifyGate:
         await self._places.acquire()
         try:
             await self._within_the_limit()
-            lead = min(_LEAD_SECONDS, self._window)
+            lead = min(_LEAD_SECONDS, self._window / 5)
             while (wait := await self._book(patience=-1) - lead) > 0:  # noqa: ASYNC110 - other processes tell by file
                 await asyncio.sleep(wait)
         except BaseException:
