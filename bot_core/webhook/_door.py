@@ -44,6 +44,7 @@ class Door:
     """One bot's part of an address.
 
     Attributes:
+        appid: The bot.
         key: Of its secret.
         max_age_seconds: How far a timestamp may be from now.
         take: Takes an event, or returns `False` when there is no room for it now.
@@ -51,6 +52,7 @@ class Door:
         replays: Requests that were let in.
     """
 
+    appid: str
     key: BotKey = field(repr=False)
     max_age_seconds: float | None
     take: Callable[[Dispatch], bool]

@@ -106,9 +106,11 @@ class WebhookReceiver:
             return
         options = self._options
         key = BotKey.of(self._client_secret)
-        door = Door(key=key, max_age_seconds=options.max_age_seconds, take=self._take, clock=self._clock)
+        door = Door(
+            appid=self.appid, key=key, max_age_seconds=options.max_age_seconds, take=self._take, clock=self._clock
+        )
         async with lent_server(options) as server:
-            with server.door(options.path, self.appid, door):
+            with server.door(options.path, door):
                 self.port = server.port
                 self.listening.set()
                 self._since = self._clock()
@@ -195,10 +197,11 @@ class WebhookReceiver:
     def _say_where(self) -> None:
         options = self._options
         scheme = "https" if options.certfile is not None else "http"
+        host = f"[{options.host}]" if ":" in options.host else options.host
         note = "" if options.certfile is not None else "; a proxy before it has to do TLS"
         logger.info(
             "bot %s receives by webhook on %s://%s:%d%s%s",
-            self.appid, scheme, options.host, self.port, options.path, note,
+            self.appid, scheme, host, self.port, options.path, note,
         )  # fmt: skip
 
 

@@ -102,20 +102,23 @@ class WebhookServer:
         await self._runner.cleanup()
 
     @contextmanager
-    def door(self, path: str, appid: str, door: Door) -> Iterator[None]:
+    def door(self, path: str, door: Door) -> Iterator[None]:
         """Let events for this bot in while the block runs.
 
         Raises:
             ConfigurationError: The bot receives here already.
         """
-        if (path, appid) in self._doors:
-            raise ConfigurationError(f"bot {appid} receives at port {self.port}, path {path} already; start it once")
-        self._doors[path, appid] = door
+        key = (path, door.appid)
+        if key in self._doors:
+            raise ConfigurationError(
+                f"bot {door.appid} receives at port {self.port}, path {path} already; start it once"
+            )
+        self._doors[key] = door
         self._paths[path] += 1
         try:
             yield
         finally:
-            del self._doors[path, appid]
+            del self._doors[key]
             self._paths -= Counter((path,))
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -208,7 +211,7 @@ def _validated(door: Door, data: object) -> bytes:
     token, moment = (data.get("plain_token"), data.get("event_ts")) if isinstance(data, dict) else (None, None)
     if not isinstance(token, str) or not isinstance(moment, str):
         raise RefusedError(Reason.BODY)
-    logger.info("the platform validated the address of a webhook")
+    logger.info("webhook of bot %s: the platform checks the address", door.appid)
     signature = door.key.sign(f"{moment}{token}".encode("utf-8", "surrogatepass"))
     return json.dumps({"plain_token": token, "signature": signature}).encode()
 

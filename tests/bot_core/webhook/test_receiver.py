@@ -276,11 +276,11 @@ async def test_a_body_in_pieces_is_put_together(receiver: WebhookReceiver, event
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(events: Events) -> None:
-    door = Door(key=BotKey.of(SECRET), max_age_seconds=None, take=lambda _: True)
+    door = Door(appid=APPID, key=BotKey.of(SECRET), max_age_seconds=None, take=lambda _: True)
     server = WebhookServer(options(), None, body_seconds=0.03)
     await server.start()
     try:
-        with server.door("/qqbot", APPID, door):
+        with server.door("/qqbot", door):
             receiver = WebhookReceiver(APPID, SECRET, WebhookOptions("127.0.0.1", server.port))
             answer = await exchange(receiver, head(b"", "Content-Length: 100") + b"half")
     finally:
