@@ -19,6 +19,7 @@ __all__ = ("FaultyProxy", "faulty_proxy")
 _PIECE_BYTES: Final = 16 * 1024
 # A client that still sends while it has its answer already must be let finish, or it sees a reset and no answer.
 _DRAIN_SECONDS: Final = 2.0
+_LAST_TURNS: Final = 5
 _LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # closing sends a reset
 
 
@@ -75,6 +76,7 @@ class FaultyProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="qqmedia faulty proxy", daemon=True)
         self._server: asyncio.Server | None = None
         self._port = 0
+        self._welcoming = False
         self._fault: _Fault = _Healthy()
         self._open: set[asyncio.Task[None]] = set()
         self.connections = 0
@@ -121,7 +123,7 @@ class FaultyProxy:
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
 
     def _stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -136,6 +138,7 @@ class FaultyProxy:
 
     async def _listen(self) -> None:
         if self._server is None:
+            self._welcoming = True
             self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
             self._port = self._server.sockets[0].getsockname()[1]
 
@@ -149,10 +152,16 @@ class FaultyProxy:
         await self._close()
 
     async def _close(self) -> None:
+        self._welcoming = False
         if self._server is not None:
             self._server.close()
             self._server = None
         await self._hang_up()
+
+    async def _end(self) -> None:
+        await self._close()
+        for _ in range(_LAST_TURNS):  # what was being accepted or closed comes to its end
+            await asyncio.sleep(0)
 
     async def _hang_up(self) -> None:
         tasks = list(self._open)
@@ -162,6 +171,9 @@ class FaultyProxy:
         await asyncio.sleep(0)  # sockets are closed one turn later
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._welcoming:  # it was accepted just before
+            writer.close()
+            return
         task = self._loop.create_task(self._serve(reader, writer), name="qqmedia faulty proxy connection")
         self._open.add(task)  # ended by `_hang_up`
         task.add_done_callback(self._open.discard)

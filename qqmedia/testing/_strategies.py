@@ -43,7 +43,7 @@ _HEADS: Final = {
 }
 
 
-def media_of(kind: MediaKind, *, max_size: int = 2000) -> st.SearchStrategy[bytes]:
+def media_of(kind: MediaKind, *, max_size: int = 200) -> st.SearchStrategy[bytes]:
     """Return contents that are of this kind by their first bytes, in several formats; no decoder takes them.
 
     Args:

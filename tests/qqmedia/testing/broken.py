@@ -198,6 +198,8 @@ class TestStoresPieceByPiece(Broken):
 
     class Made(StoreDriver):
         async def put(self, upload: Upload, /) -> str:
+            if upload.size > 12 * MIB:  # so that its use of memory is another variant's matter
+                return await super().put(upload)
             headers = {"Content-Type": upload.content_type}
             content = b""
             file = await self.context.in_thread(upload.open)
