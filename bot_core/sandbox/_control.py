@@ -12,7 +12,7 @@ from bot_core.errors import SandboxError
 from bot_core.sandbox._answers import RefusedCallError, encode, parse_object
 from bot_core.sandbox._faults import Fault, FaultMode
 from bot_core.sandbox._storage import media_response
-from bot_core.sandbox._values import Arrived, Refused, Said
+from bot_core.sandbox._values import Arrived, Refused, Said, UploadCall
 from bot_core.sandbox._webhook_control import switch_to_webhook
 
 if TYPE_CHECKING:
@@ -23,7 +23,11 @@ __all__ = ("Control",)
 _MOST_BODY_BYTES: Final = 1024 * 1024
 _MOST_WAIT_SECONDS: Final = 600
 _REFUSED_SHOWN: Final = 20
+_UPLOADS_SHOWN: Final = 1000
 _CONFLICT: Final = 409
+
+# What stands in the place of a token that came.
+_LEFT_OUT: Final = "***"
 
 _SAY_FIELDS: Final = frozenset(
     {"user", "group", "private", "at", "attachments", "full", "event_name", "appid", "shard", "role"}
@@ -38,6 +42,7 @@ class Control:
         self._calls: dict[tuple[str, str], Callable[[web.BaseRequest], Awaitable[object]]] = {
             ("GET", "/sandbox/state"): self._state,
             ("GET", "/sandbox/arrived"): self._arrived,
+            ("GET", "/sandbox/uploads"): self._uploads,
             ("POST", "/sandbox/say"): self._say,
             ("POST", "/sandbox/emit"): self._emit,
             ("POST", "/sandbox/connections"): self._connections,
@@ -118,6 +123,9 @@ class Control:
         msg_id = query.get("msg_id")
         shown = [_arrival(entry) for entry in found if msg_id in (None, entry.msg_id, entry.event_id)]
         return {"after": found[-1].number if found else after, "arrived": shown}
+
+    async def _uploads(self, _request: web.BaseRequest) -> object:
+        return {"uploads": [_upload_call(call) for call in list(self._sandbox.upload_calls)[-_UPLOADS_SHOWN:]]}
 
     async def _media(self, name: str) -> web.StreamResponse:
         """Attachments of events are fetched from here too, so this takes any caller who knows the name."""
@@ -202,6 +210,19 @@ def _refused(entry: Refused) -> Mapping[str, Any]:
     return {"path": entry.path, "status": entry.status, "code": entry.code, "message": entry.message, "at": entry.at}
 
 
+def _upload_call(call: UploadCall) -> Mapping[str, Any]:
+    headers = {name: _LEFT_OUT if name.lower() == "authorization" else value for name, value in call.headers.items()}
+    return {
+        "kind": call.kind,
+        "method": call.method,
+        "path": call.url.partition("?")[0],
+        "headers": headers,
+        "size": call.size,
+        "status": call.status,
+        "at": call.at,
+    }
+
+
 def _arrival(entry: Arrived) -> Mapping[str, Any]:
     media = entry.media
     return {
@@ -218,6 +239,17 @@ def _arrival(entry: Arrived) -> Mapping[str, Any]:
         "content": entry.content,
         "at": entry.at,
         "body": entry.body,
+        "pictures": [
+            {
+                "text": picture.text,
+                "url": picture.url,
+                "size": picture.size,
+                "content_type": picture.content_type,
+                "sha256": picture.sha256,
+                "download": f"/sandbox/media/{picture.stored.name}",
+            }
+            for picture in entry.pictures
+        ],
         "media": None
         if media is None
         else {

@@ -62,7 +62,8 @@ class Lines:
                 return f"{_clock(happening.at)} {self._bot_name} took a message back ({happening.id})", "dim"
             case Acknowledged():
                 text = f"{self._bot_name} acknowledged the button with {happening.code}"
-                return f"{text} after {happening.seconds * 1000:.0f} ms", "dim"
+                late = "" if happening.in_time else ", too late: people saw that it failed"
+                return f"{text} after {happening.seconds * 1000:.0f} ms{late}", "dim" if happening.in_time else "red"
             case Connection():
                 why = f": {happening.why}" if happening.why else ""
                 shard = f"shard {happening.shard[0]} of {happening.shard[1]}"
@@ -84,6 +85,7 @@ class Lines:
         parts = [arrived.content] if arrived.content else []
         if arrived.media is not None:
             parts.append(_media(arrived.media))
+        parts += [f"<picture {picture.content_type} {human_size(picture.size)}>" for picture in arrived.pictures]
         if not parts:
             parts.append(f"({MsgType(arrived.msg_type).name.lower()})")
         since = self._said.get(arrived.msg_id or arrived.event_id or "")

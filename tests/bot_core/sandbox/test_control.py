@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from bot_core.sandbox import Sandbox, SandboxAccount, SandboxOptions
 from qqmedia import ConfigurationError
@@ -157,3 +158,24 @@ async def test_a_connected_bot_sees_the_sandbox_end_with_1001(another_bot: Any) 
         await asyncio.sleep(0)
     assert await reading == {"close": 1001}
     await bot_context.__aexit__(None, None, None)
+
+
+@pytest.mark.asyncio
+async def test_pictures_and_uploads_over_http_without_a_token(play: Any, png: Any, serve: Any) -> None:
+    async def handler(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=png(0))
+
+    url = f"{await serve(handler)}/cat.png"
+    async with play() as (sandbox, bot):
+        await bot.upload("groups/G", png(0))
+        await bot.post("groups/G", msg_type=2, markdown={"content": f"![cat]({url})"})
+        async with bot.http.get(f"{sandbox.api_base}/sandbox/uploads") as response:
+            text = await response.text()
+            [upload] = (await response.json())["uploads"]
+        assert (upload["kind"], upload["status"], upload["headers"]["Authorization"]) == ("files", 200, "***")
+        assert bot.headers["Authorization"].partition(" ")[2] not in text
+        async with bot.http.get(f"{sandbox.api_base}/sandbox/arrived") as response:
+            [picture] = (await response.json())["arrived"][0]["pictures"]
+        assert (picture["text"], picture["url"]) == ("cat", url)
+        async with bot.http.get(sandbox.api_base + picture["download"]) as response:
+            assert await response.read() == png(0)
