@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bot_core.errors import ReplyContextError
 from bot_core.openapi.values import Scene, Target
-from bot_core.qq_group.reply import ReplyBook, ReplyContext
+from bot_core.qq_group.reply import ReplyBook, ReplyContext, ReplyLimits
 
 
 class Clock:
@@ -75,6 +75,70 @@ def test_it_forgets_what_can_no_longer_be_answered() -> None:
     clock.now += 66 * 60
     book.next_seq(in_group("new"))
     assert len(book) == 1
+
+
+def test_with_fewer_as_many_as_there_are_are_set_aside() -> None:
+    clock = Clock()
+    book = ReplyBook(wall_clock=clock)
+    context = in_group(received=clock.now)
+    assert book.reserve(context, 3, fewer=True) == 3
+    assert book.reserve(context, 3, fewer=True) == 2
+    assert book.reserve(context, 3, fewer=True) == 0
+    book.give_back(context, 2)
+    assert book.left(context) == 2
+    clock.now += 400
+    assert book.left(context) == 0
+    assert book.reserve(context, 1, fewer=True) == 0
+
+
+def test_what_the_platform_says_is_used_up_is_used_up() -> None:
+    book = ReplyBook()
+    book.exhaust(in_group())
+    assert book.left(in_group()) == 0
+    with pytest.raises(ReplyContextError):
+        book.reserve(in_group(), 1)
+
+
+def test_events_are_counted_by_their_own_id_and_a_button_has_its_own_window() -> None:
+    clock = Clock()
+    book = ReplyBook(ReplyLimits(interaction_seconds=1800), wall_clock=clock)
+    target = Target(Scene.GROUP, "G1")
+    press = ReplyContext(target, "", clock.now, event_id="E1", event_name="INTERACTION_CREATE")
+    other = ReplyContext(target, "", clock.now, event_id="E2", event_name="GROUP_ADD_ROBOT")
+    assert (book.next_seq(press), book.next_seq(press), book.next_seq(other)) == (1, 2, 1)
+    assert (book.deadline(press), book.deadline(other)) == (clock.now + 1800, clock.now + 300)
+    clock.now += 1000
+    book.reserve(press, 1)
+    with pytest.raises(ReplyContextError, match="event E2 came 1000 s ago"):
+        book.reserve(other, 1)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("reserve"), st.integers(1, 7)),
+            st.tuples(st.just("fewer"), st.integers(1, 7)),
+            st.tuples(st.just("give back"), st.integers(0, 5)),
+        )
+    )
+)
+def test_never_more_is_promised_than_there_is(steps: list[tuple[str, int]]) -> None:
+    book, out = ReplyBook(), 0
+    for what, number in steps:
+        if what == "give back":
+            back = min(number, out)
+            book.give_back(in_group(), back)
+            out -= back
+            continue
+        left = book.left(in_group())
+        if what == "reserve" and number > left:
+            with pytest.raises(ReplyContextError):
+                book.reserve(in_group(), number)
+        else:
+            granted = book.reserve(in_group(), number, fewer=what == "fewer")
+            assert granted == min(number, left)
+            out += granted
+        assert book.left(in_group()) == 5 - out >= 0
 
 
 @given(st.lists(st.sampled_from(["M1", "M2", "M3"])))

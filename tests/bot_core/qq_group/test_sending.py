@@ -174,7 +174,7 @@ async def test_a_message_that_failed_does_not_swallow_the_next_and_leaves_it_its
     async with kit.start() as bot:
         said, data = await kit.hear(bot)
         kit.sandbox.faults.answer("messages", status=400, code=40034006)
-        with pytest.raises(PartlySentError, match="4 of 5 messages were sent - 1: .*40034006") as raised:
+        with pytest.raises(PartlySentError, match=r"4 of 5 messages were sent - 1: .*40034006") as raised:
             await send(bot, many(data, 5))
         assert bot.adapter.replies_left(data) == 1
     assert arrived(kit.sandbox) == [(said.id, seq) for seq in (2, 3, 4, 5)]
@@ -237,39 +237,38 @@ async def test_the_rate_limit_is_waited_out(kit: Kit) -> None:
             await send(bot, text(data), timeout=10)
 
 
+def break_something(sandbox: Sandbox, which: int) -> None:
+    match which:
+        case 0:
+            sandbox.faults.lose_answer("messages")
+        case 1:
+            sandbox.faults.cut("messages")
+        case 2:
+            sandbox.faults.answer("messages", status=500, code=50055001)
+        case 3:
+            sandbox.faults.answer("messages", status=502, html=True)
+        case 4:
+            sandbox.faults.answer("messages", status=429)
+        case _:
+            sandbox.faults.answer("messages", status=400, code=40034006)
+
+
 async def test_whatever_happens_nothing_arrives_twice_and_what_is_called_sent_is_there(kit: Kit) -> None:
     """A hundred messages with up to four faults each, drawn with a fixed seed."""
     chance = random.Random(6)
-    sandbox = kit.sandbox
-
-    def fault() -> None:
-        match chance.randrange(6):
-            case 0:
-                sandbox.faults.lose_answer("messages")
-            case 1:
-                sandbox.faults.cut("messages")
-            case 2:
-                sandbox.faults.answer("messages", status=500, code=50055001)
-            case 3:
-                sandbox.faults.answer("messages", status=502, html=True)
-            case 4:
-                sandbox.faults.answer("messages", status=429)
-            case _:
-                sandbox.faults.answer("messages", status=400, code=40034006)
-
     sent = lost = 0
     async with kit.start(pace=None) as bot:
         for number in range(100):
             said, data = await kit.hear(bot, f"hi {number}")
             for _ in range(chance.randrange(5)):
-                fault()
+                break_something(kit.sandbox, chance.randrange(6))
             failure = None
             try:
                 await send(bot, text(data))
             except OpenAPIError as error:
                 failure = error
-            sandbox.faults.clear()
-            there = sum(one.msg_id == said.id for one in sandbox.arrived)
+            kit.sandbox.faults.clear()
+            there = sum(one.msg_id == said.id for one in kit.sandbox.arrived)
             if failure is None:
                 assert there == 1, number
                 sent += 1

@@ -1,0 +1,224 @@
+"""What came with a message can be had: downloaded, saved, heard, kept."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import wave
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot_core.message import Message
+from bot_core.qq_group.attachments import Attachment, safe_name
+from bot_core.qq_group.events import incoming
+from bot_core.sandbox import Sandbox
+from qqmedia import (
+    MediaFormatError,
+    MediaKind,
+    MediaSourceError,
+    MediaTooLargeError,
+    StorageMisconfiguredError,
+)
+from qqmedia.voice import SilkEncoder
+from tests.bot_core.qq_group.conftest import Bot, mp4, png, wav
+from tests.bot_core.qq_group.sending_kit import Kit
+
+
+@pytest.fixture
+def kit(sandbox: Sandbox, tmp_path: Path) -> Kit:
+    return Kit(sandbox, tmp_path)
+
+
+async def received(kit: Kit, bot: Bot, content: bytes, **fields: Any) -> Attachment:
+    more = {name: fields.pop(name) for name in ("voice_wav_url", "asr_refer_text", "width") if name in fields}
+    raw = await kit.sandbox.attachment(content, **fields) | more
+    _, data = await kit.hear(bot, "look", attachments=[raw])
+    [attachment] = data.attachments
+    assert isinstance(attachment, Attachment)
+    return attachment
+
+
+@pytest.mark.asyncio
+async def test_a_picture_is_downloaded_and_saved(kit: Kit, tmp_path: Path) -> None:
+    picture = png(5, 400)
+    async with kit.start() as bot:
+        one = await received(kit, bot, picture, filename="../../cat.png", width="400")
+        assert (one.kind, one.name, one.size, one.content_type, one.width) == (
+            MediaKind.IMAGE, "../../cat.png", len(picture), "image/png", 400,
+        )  # fmt: skip
+        assert await one.download() == picture
+        folder = tmp_path / "in"
+        await asyncio.to_thread(folder.mkdir)
+        paths = await asyncio.gather(*(one.save(folder) for _ in range(3)))
+        assert {path.name for path in paths} == {"cat.png", "cat (2).png", "cat (3).png"}
+        assert await one.save(tmp_path / "exact.bin") == tmp_path / "exact.bin"
+        found = await asyncio.to_thread(lambda: {path: path.read_bytes() for path in [*paths, tmp_path / "exact.bin"]})
+        assert set(found.values()) == {picture}
+        assert len(await asyncio.to_thread(os.listdir, folder)) == 3
+
+
+@pytest.mark.asyncio
+async def test_a_large_file_is_saved_without_being_held_in_memory(kit: Kit, tmp_path: Path) -> None:
+    video = mp4(3_000_000)
+    async with kit.start() as bot:
+        one = await received(kit, bot, video, filename="v.mp4")
+        path = await one.save(tmp_path / "v.mp4")
+        assert await one.download() == video
+    assert await asyncio.to_thread(path.read_bytes) == video
+
+
+@pytest.mark.asyncio
+async def test_limits_hold_for_what_is_announced_and_for_what_comes(kit: Kit, tmp_path: Path) -> None:
+    async with kit.start() as bot:
+        one = await received(kit, bot, png(1, 300), filename="a.png")
+        with pytest.raises(MediaTooLargeError, match="allowed are 100; raise max_bytes"):
+            await one.download(max_bytes=100)
+        raw = await kit.sandbox.attachment(png(1, 300), filename="a.png") | {"size": 5}
+        _, data = await kit.hear(bot, attachments=[raw])
+        with pytest.raises(MediaTooLargeError, match="allowed are 100"):
+            await data.attachments[0].save(tmp_path / "a.png", max_bytes=100)
+        assert not await asyncio.to_thread((tmp_path / "a.png").exists)
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_hangs_is_given_up(kit: Kit) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):  # until the other side gives up
+            pass
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    gone = asyncio.Event()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    try:
+        async with kit.start() as bot:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.png"
+            _, data = await kit.hear(bot, attachments=[{"url": url, "content_type": "image/png"}])
+            with pytest.raises(MediaSourceError, match=r"not fetched within 0\.05 s"):
+                await data.attachments[0].download(timeout=0.05)
+        async with asyncio.timeout(5):
+            await gone.wait()
+    finally:
+        server.close()
+
+
+@pytest.mark.asyncio
+async def test_a_voice_is_heard_whether_the_platform_has_it_as_wav_or_not(kit: Kit) -> None:
+    async with kit.start() as bot:
+        as_wav = await kit.sandbox.attachment(wav(), filename="v.wav")
+        one = await received(
+            kit, bot, b"#!AMR\n....", filename="v.amr", content_type="voice", voice_wav_url=as_wav["url"],
+            asr_refer_text="hello",
+        )  # fmt: skip
+        assert (one.url, one.transcript) == (as_wav["url"], "hello")
+        assert await one.read_wav() == wav()
+        async with SilkEncoder() as encoder:
+            silk = await encoder.encode(wav(1.0))
+        two = await received(kit, bot, silk.data, filename="v.silk", content_type="voice")
+        with wave.open(io.BytesIO(await two.read_wav())) as heard:
+            assert abs(heard.getnframes() / heard.getframerate() - 1.0) < 0.1
+        three = await received(kit, bot, b"#!AMR\n....", filename="v.amr", content_type="voice")
+        with pytest.raises(MediaFormatError, match="neither WAV nor silk"):
+            await three.read_wav()
+        four = await received(kit, bot, png(), filename="a.png")
+        with pytest.raises(MediaFormatError, match="for voices, and this is a image"):
+            await four.read_wav()
+
+
+@pytest.mark.asyncio
+async def test_it_is_kept_under_a_url_of_ones_own(kit: Kit) -> None:
+    import aiohttp
+
+    async with kit.start() as bot:
+        one = await received(kit, bot, png(9), filename="a.png")
+        url = await one.keep()
+        assert url != one.url
+        async with aiohttp.ClientSession() as http, http.get(url) as answer:
+            assert (await answer.read(), answer.content_type) == (png(9), "image/png")
+
+
+@pytest.mark.asyncio
+async def test_a_host_that_stores_nothing_says_so(kit: Kit) -> None:
+    async with kit.start(builder="direct") as bot:
+        one = await received(kit, bot, png(), filename="a.png")
+        with pytest.raises(StorageMisconfiguredError, match="stores nothing"):
+            await one.keep()
+        assert await one.download() == png()
+
+
+@pytest.mark.asyncio
+async def test_a_builder_of_the_author_keeps_it(kit: Kit) -> None:
+    class Builder:
+        kept = b""
+
+        async def get_image(self, image: bytes) -> str:
+            self.kept = image
+            return "https://img.example/a.png"
+
+        async def get_voice(self, voice_file: str) -> str:
+            return voice_file
+
+        async def get_video(self, video_file: str) -> str:
+            return video_file
+
+    builder = Builder()
+    async with kit.start(builder=builder) as bot:
+        one = await received(kit, bot, png(), filename="a.png")
+        assert await one.keep() == "https://img.example/a.png"
+    assert builder.kept == png()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/a", "127.0.0.1:9/a", "https://10.0.0.1/a", "http://169.254.169.254/latest", "//[::1]/a"]
+)
+async def test_links_into_private_networks_are_not_followed(kit: Kit, url: str) -> None:
+    adapter = kit.adapter(api_base="https://api.example", builder="direct")
+    data = {"id": "M", "group_openid": "G", "author": {"member_openid": "U"}, "attachments": [{"url": url}]}
+    message = incoming(adapter, "GROUP_AT_MESSAGE_CREATE", data, "e", adapter)
+    assert isinstance(message, Message)
+    async with adapter.open():
+        with pytest.raises(MediaSourceError, match="nothing is fetched from"):
+            await message.attachments[0].download()
+
+
+@pytest.mark.asyncio
+async def test_outside_of_a_bot_it_says_so(kit: Kit) -> None:
+    with pytest.raises(MediaSourceError, match="did not come through a running bot"):
+        await Attachment(kind=MediaKind.FILE, url="https://x.example/a").download()
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("cat.png", "cat.png"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Windows\\con.txt", "_con.txt"),
+        ("a<b>|c?.txt", "a_b__c_.txt"),
+        (".bashrc", "bashrc"),
+        ("", "image.png"),
+        ("...", "image.png"),
+        ("报告.pdf", "报告.pdf"),
+        ("x" * 300 + ".pdf", "x" * 60 + ".pdf"),
+        ("evil\u202egnp.exe", "evil_gnp.exe"),
+    ],
+)
+def test_names_are_made_harmless(name: str, safe: str) -> None:
+    assert safe_name(name, MediaKind.IMAGE) == safe
+
+
+@given(st.text())
+def test_no_name_leads_anywhere(name: str) -> None:
+    safe = safe_name(name)
+    assert safe
+    assert safe == safe.strip(" .")
+    assert not set(safe) & set('/\\:*?"<>|\0\n')
+    assert len(safe.encode("utf-8", "surrogatepass")) <= 255
+    assert Path(safe).name == safe
