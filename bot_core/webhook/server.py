@@ -28,6 +28,8 @@ __all__ = ("WebhookServer",)
 _MOST_BYTES: Final = 1024 * 1024
 # A body that is not whole by then comes from nobody who needs an answer.
 _BODY_SECONDS: Final = 5.0
+# A connection on which nothing comes, from the first moment on; as proxies have it.
+_IDLE_SECONDS: Final = 75.0
 # Requests that still run when the last bot leaves; each takes milliseconds.
 _SHUTDOWN_SECONDS: Final = 1.0
 # What is left of a body that was refused is read for so long, so that the sender sees the answer.
@@ -49,7 +51,12 @@ class WebhookServer:
     """
 
     def __init__(
-        self, options: WebhookOptions, certificate: Certificate | None, *, body_seconds: float = _BODY_SECONDS
+        self,
+        options: WebhookOptions,
+        certificate: Certificate | None,
+        *,
+        body_seconds: float = _BODY_SECONDS,
+        idle_seconds: float = _IDLE_SECONDS,
     ) -> None:
         self.options = options
         self.refusals = Refusals()
@@ -66,6 +73,7 @@ class WebhookServer:
             logger=_http_logger(),
             auto_decompress=False,
             lingering_time=_LINGER_SECONDS,
+            keepalive_timeout=idle_seconds,
         )
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
 
