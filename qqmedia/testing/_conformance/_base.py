@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from qqmedia.testing._proxy import FaultyProxy, faulty_proxy
 __all__ = ("ConformanceBase", "DriverAt")
 
 _MIB: Final = 1024 * 1024
+_CLEAN_UP_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,13 @@ class ConformanceBase:
             assert len(stored) == len(content), f"{len(stored)} of {len(content)} bytes are stored under {upload.key}"
             assert stored == content, f"other bytes than were put are stored under {upload.key}"
         return stored
+
+    async def assert_no_leftovers(self) -> None:
+        """Look for what half-done puts left; a thread that was told to stop may take a moment to clean up."""
+        deadline = time.monotonic() + _CLEAN_UP_SECONDS
+        while (left := await self.leftovers()) and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        assert not left, f"puts that were ended left something half-done in the store: {', '.join(left)}"
 
     @asynccontextmanager
     async def behind_proxy(self, faulty: DriverAt | None) -> AsyncIterator[tuple[Driver, FaultyProxy]]:

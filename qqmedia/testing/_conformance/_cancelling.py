@@ -55,7 +55,7 @@ class Cancelling(ConformanceBase):
         await self.assert_whole_or_nothing(upload)
         await asyncio.sleep(_SETTLE_SECONDS)  # a store may hear of the end of the body later than we do
         await self.assert_whole_or_nothing(upload)
-        assert not await self.leftovers(), "a cancelled put left something half-done in the store"
+        await self.assert_no_leftovers()
         await self.assert_served(await driver.put(upload), upload)
 
     @pytest.mark.asyncio
@@ -103,7 +103,7 @@ class Cancelling(ConformanceBase):
                 await host.aclose()
         for upload in uploads:
             await self.assert_whole_or_nothing(upload)
-        assert not await self.leftovers(), "puts that were ended left something half-done in the store"
+        await self.assert_no_leftovers()
 
     @pytest.mark.asyncio
     async def test_closing_the_driver_while_uploads_run_ends_them(
