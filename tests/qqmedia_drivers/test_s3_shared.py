@@ -1,0 +1,111 @@
+"""What the drivers over a synchronous SDK share: bodies that can be stopped, and threads that are not waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from qqmedia import MediaKind
+from qqmedia.testing import make_content, make_upload
+from qqmedia_drivers._sdk.bodies import UploadBody
+from qqmedia_drivers._sdk.logs import quieten
+from qqmedia_drivers._sdk.threads import SdkThreads, Stop, StoppedError
+from qqmedia_drivers._sdk.urls import presigned_seconds
+
+WAIT_SECONDS = 5.0
+
+
+def test_a_body_is_a_file_of_its_stretch(tmp_path: Path) -> None:
+    content = make_content(1000, kind=MediaKind.VIDEO)
+    (tmp_path / "video.mp4").write_bytes(content)
+    for source in (content, tmp_path / "video.mp4"):
+        upload = make_upload(source, kind=MediaKind.VIDEO)
+        with UploadBody.of(upload, Stop(), start=100, size=50) as body:
+            assert (len(body), body.read(), body.read()) == (50, content[100:150], b"")
+            assert (body.seek(-10, io.SEEK_END), body.tell(), body.read(4)) == (40, 40, content[140:144])
+            assert (body.seek(-4, io.SEEK_CUR), body.seek(0), body.seek(99)) == (40, 0, 50)
+            body.seek(0)
+            assert io.BufferedReader(body).read(7) == content[100:107]
+
+
+def test_a_body_is_read_no_further_once_its_call_was_stopped() -> None:
+    stop = Stop()
+    with UploadBody.of(make_upload(make_content(1000)), stop) as body:
+        assert len(body.read(10)) == 10
+        stop.set()
+        with pytest.raises(StoppedError):
+            body.read(10)
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_call_is_told_and_given_time_to_clean_up() -> None:
+    begun, cleaned = threading.Event(), threading.Event()
+
+    def call(stop: Stop) -> None:
+        begun.set()
+        try:
+            while True:
+                stop.check()
+                threading.Event().wait(0.002)
+        finally:
+            cleaned.set()
+
+    async with SdkThreads("test", 1) as threads:
+        running = asyncio.create_task(threads.run(call), name="call")
+        await asyncio.to_thread(begun.wait, WAIT_SECONDS)
+        waiting = asyncio.create_task(threads.run(call), name="call in line")
+        await asyncio.sleep(0)
+        waiting.cancel()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert cleaned.is_set(), "the caller went before the call had cleaned up"
+        cleaned.clear()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert await threads.run(lambda _stop: 7) == 7
+        assert not cleaned.is_set(), "a call that was cancelled in line has begun"
+
+
+@pytest.mark.asyncio
+async def test_the_first_failure_of_shared_work_stops_the_rest() -> None:
+    failed = threading.Event()
+
+    def work(stop: Stop, fails: list[int]) -> None:
+        if fails and fails.pop():
+            failed.set()
+            raise ValueError("one of them")
+        failed.wait(WAIT_SECONDS)
+        while True:
+            stop.check()
+
+    async with SdkThreads("test", 3) as threads:
+        for attempt in range(3):
+            fails = [1]
+            failed.clear()
+
+            def call(stop: Stop, fails: list[int] = fails) -> None:
+                threads.share(lambda: work(stop, fails), stop, helpers=2)
+
+            with pytest.raises(ValueError, match="one of them"):
+                await asyncio.wait_for(threads.run(call), WAIT_SECONDS)
+            assert await threads.run(lambda _stop, attempt=attempt: attempt) == attempt  # type: ignore[misc]
+
+
+def test_a_presigned_url_outlives_the_media_up_to_what_signatures_allow() -> None:
+    assert presigned_seconds(timedelta(hours=1)) >= 3600 + 30
+    assert presigned_seconds(timedelta(days=7)) == 7 * 24 * 3600
+
+
+def test_a_level_that_somebody_set_is_left() -> None:
+    logger = logging.getLogger("qqmedia.test.sdk")
+    logger.setLevel(logging.DEBUG)
+    quieten("qqmedia.test.sdk", "qqmedia.test.other")
+    assert logger.level == logging.DEBUG
+    assert logging.getLogger("qqmedia.test.other").level == logging.WARNING
