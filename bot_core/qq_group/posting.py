@@ -2,7 +2,8 @@
 
 The platform drops a reply whose (msg_id, msg_seq) it has seen. So a repeat after an unclear failure - no answer, a cut
 connection, a proxy that answered for it - keeps its number, and "duplicate" then means that it had arrived. Once one
-try was unclear, the number stays for good; any other try takes a new one. A message that answers nothing has no such
+try was unclear, the number stays for good; any other try takes a new one. The same holds where another process of this
+bot may have answered before it died. A message that answers nothing has no such
 number: after an unclear failure it is not repeated.
 """
 
@@ -18,6 +19,7 @@ from bot_core.errors import OpenAPIError
 from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.values import SentMessage, Target
 from bot_core.qq_group.timing import Timing
+from bot_core.slots import may_be_answered
 
 if TYPE_CHECKING:
     from bot_core.openapi.client import OpenAPIClient
@@ -45,6 +47,7 @@ class Post:
         tries: How many calls were made.
         seq: Its number; 0: it needs a new one.
         unclear: It may have arrived under this number.
+        not_for: Codes at which the caller knows something better than to try again.
     """
 
     body: dict[str, Any]
@@ -54,6 +57,7 @@ class Post:
     tries: int = 0
     seq: int = 0
     unclear: bool = False
+    not_for: frozenset[int] = frozenset()
 
 
 class Poster:
@@ -83,7 +87,7 @@ class Poster:
                 return await self._api.post_message(post.target, body, timeout=post.until - self._timing.clock())
             except OpenAPIError as error:
                 kind = kind_of(error)
-                if kind is CodeKind.DUPLICATE and post.unclear:
+                if kind is CodeKind.DUPLICATE and (post.unclear or may_be_answered()):
                     logger.info("that message had arrived before (msg_seq %d)", post.seq)
                     return SentMessage(id="", raw={}, trace_id=error.trace_id or "")
                 wait = self._judge(post, error, kind)
@@ -114,6 +118,8 @@ class Poster:
                 return None
         elif not post.unclear:
             post.seq = 0
+        if not post.not_for.isdisjoint(error.codes):
+            return None
         match kind:
             case CodeKind.RETRY_LATER | CodeKind.RATE:
                 wait = self._timing.pause(post.tries)

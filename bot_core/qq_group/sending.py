@@ -250,12 +250,14 @@ class Sender:
     ) -> tuple[tuple[Delivery, ...], str, dict[str, Any], str]:
         """Upload the medium and post the message, both once more if the platform will not have this upload."""
         file_info, delivery = await self._file_info(run, post, medium)
+        post.not_for = _UPLOAD_AGAIN
         try:
             return ((delivery,), *await self._say(run, post))
         except OpenAPIError as error:
             if _UPLOAD_AGAIN.isdisjoint(error.codes):
                 raise
             logger.warning("the platform will not have this medium any more, uploading it again: %s", error)
+        post.not_for = frozenset()
         await self._uploads.forget(medium, file_info, run.target)
         _, delivery = await self._file_info(run, post, medium)
         return ((delivery,), *await self._say(run, post))

@@ -214,6 +214,17 @@ async def test_a_medium_that_is_refused_at_sending_is_uploaded_again_under_the_r
     assert handle.attempts >= 3
 
 
+@pytest.mark.parametrize("code", [304080, 304082, 304083, 40034004])
+async def test_these_codes_call_for_another_upload_at_once(kit: Kit, code: int) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        kit.sandbox.faults.answer("messages", status=400, code=code)
+        [handle] = await send(bot, Chain(data, at=False).image(png()))
+    assert kit.sandbox.calls["files"] == 2
+    assert (handle.attempts, len(kit.sandbox.arrived)) == (2, 1)
+    assert not kit.time.slept
+
+
 async def test_one_token_is_fetched_for_fifty_sends_at_once(kit: Kit) -> None:
     async with kit.start() as bot:
         heard = [await kit.hear(bot, f"hi {number}") for number in range(50)]
