@@ -62,9 +62,11 @@ class Child:
     log: Path
 
     def lines(self) -> list[str]:
+        """Return what it said."""
         return self.log.read_text("utf-8").splitlines()
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it, and return its exit code."""
         if self.process.returncode is None:
             self.process.send_signal(number)
         async with asyncio.timeout(20):
@@ -201,6 +203,7 @@ simple(
 
 @scenario("cut every 40 events")
 async def cut_every_40(stage: Stage) -> None:
+    """The network fails again and again."""
     await stage.bot()
     stage.mark()
     for _ in range(3):
@@ -211,19 +214,23 @@ async def cut_every_40(stage: Stage) -> None:
 
 @scenario("dead session that resumes")
 async def dead_session(stage: Stage) -> None:
+    """What was said to the dead session is lost; what comes after it is not."""
     await stage.bot()
     await stage.speak(20)
     await stage.count_up()
     stage.mark()
+    stage.row.live = 0
     before = stage.sandbox.bots()[0]["session_id"]
     stage.sandbox.kill_sessions()
     while (await asyncio.sleep(0.1), stage.sandbox.bots())[1][0]["session_id"] == before:
         stage.sandbox.drop_connections()  # it resumes, says nothing, and is cut again
+    stage.row.live = time.time() - (stage.fault_at or 0)
     await stage.speak(20)
 
 
 @scenario("bare events")
 async def bare_events(stage: Stage) -> None:
+    """Only the fields that the platform documents."""
     await stage.bot()
     stage.mark()
     await stage.speak(full=False)
@@ -231,6 +238,7 @@ async def bare_events(stage: Stage) -> None:
 
 @scenario("platform down at start: token")
 async def no_token(stage: Stage) -> None:
+    """The token cannot be had."""
     stage.sandbox.faults.answer("token", status=503, html=True, times=2)
     stage.mark()
     await stage.bot()
@@ -239,6 +247,7 @@ async def no_token(stage: Stage) -> None:
 
 @scenario("platform down at start: gateway")
 async def no_gateway(stage: Stage) -> None:
+    """Nobody tells where the gateway is."""
     stage.sandbox.faults.answer("gateway", status=500, times=2)
     stage.mark()
     await stage.bot()
@@ -247,6 +256,7 @@ async def no_gateway(stage: Stage) -> None:
 
 @scenario("platform down at start: connections cut")
 async def cut_at_start(stage: Stage) -> None:
+    """Connections end before they begin."""
     stage.sandbox.faults.cut("token", times=2)
     stage.sandbox.faults.cut("websocket")
     stage.mark()
@@ -263,6 +273,7 @@ async def speak_to_both(stage: Stage) -> None:
 
 @scenario('two shards in one process, shards="auto"', recommended_shards=2)
 async def auto_shards(stage: Stage) -> None:
+    """As many as the platform recommends."""
     stage.mark()
     await stage.bot(shards="auto", wait=False)
     await speak_to_both(stage)
@@ -270,6 +281,7 @@ async def auto_shards(stage: Stage) -> None:
 
 @scenario("two shards in two processes at once")
 async def two_processes(stage: Stage) -> None:
+    """Started at the same moment, without waiting for each other."""
     stage.mark()
     for index in (0, 1):
         await stage.bot(shard_index=index, shards=2, wait=False)
@@ -278,6 +290,7 @@ async def two_processes(stage: Stage) -> None:
 
 @scenario("64 shards in one process", recommended_shards=64, max_concurrency=16)
 async def many_shards(stage: Stage) -> None:
+    """As fast as the platform lets them."""
     stage.mark()
     began = time.monotonic()
     await stage.bot(shards="auto", wait=False)
@@ -293,6 +306,7 @@ async def many_shards(stage: Stage) -> None:
     accounts=tuple(SandboxAccount(appid=appid, secret=SECRET) for appid in ("1001", "1002", "1003")),
 )
 async def three_accounts(stage: Stage) -> None:
+    """The others must not notice."""
     stage.mark()
     accounts = [["1001", SECRET], ["1002", "wrong"], ["1003", SECRET]]
     child = await stage.bot(accounts=accounts, wait=False)
@@ -305,12 +319,14 @@ async def three_accounts(stage: Stage) -> None:
 
 @scenario("quick restart", keep=True)
 async def quick_restart(stage: Stage) -> None:
+    """An orderly end."""
     child = await stage.bot()
     await restart(stage, child, signal.SIGTERM)
 
 
 @scenario("kill -9, and start again", keep=True)
 async def killed(stage: Stage) -> None:
+    """No chance to say goodbye."""
     child = await stage.bot(work_seconds=0.2)
     await restart(stage, child, signal.SIGKILL)
 
@@ -342,13 +358,15 @@ async def expect_end(stage: Stage, child: Child, code: int, seconds: float, word
 
 @scenario("wrong secret", accounts=(SandboxAccount(appid=APPID, secret=SECRET),))
 async def wrong_secret(stage: Stage) -> None:
+    """No fault that passes: one error, and soon."""
     stage.mark()
-    child = await stage.bot(secret="wrong", wait=False)
+    child = await stage.bot(secret="not-the-secret", wait=False)
     await expect_end(stage, child, 1, 5, "appid or secret wrong")
 
 
 @scenario("fatal close (4914)")
 async def fatal_close(stage: Stage) -> None:
+    """The bot was delisted while it ran."""
     child = await stage.bot()
     await stage.speak(10)
     await stage.count_up()

@@ -112,6 +112,7 @@ class Dispatcher:
 
     async def _run(self, item: Message | Event, delivery: Delivery | None) -> None:
         current_slot.set(Slot(self._owner, self._change_running))
+        current_delivery.set(delivery)
         try:
             await self._handle(item)
             if delivery is not None:  # one that is cancelled has not finished: its event is to come again

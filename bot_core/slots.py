@@ -6,19 +6,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ("Delivery", "Slot", "current_delivery", "current_slot", "waiting")
+__all__ = ("Delivery", "Slot", "current_delivery", "current_slot", "may_be_answered", "waiting")
 
 
 class Delivery:
     """An event on its way to its handlers, whose sender wants to know when they have finished.
 
     Attributes:
+        again: Whether another process may have worked on it, and answered, before it died.
         taken: Whether somebody will call `finish`; else it counts as finished when it was handed over.
     """
 
-    __slots__ = ("_on_finish", "taken")
+    __slots__ = ("_on_finish", "again", "taken")
 
-    def __init__(self, on_finish: Callable[[], None]) -> None:
+    def __init__(self, on_finish: Callable[[], None], *, again: bool = False) -> None:
+        self.again = again
         self.taken = False
         self._on_finish = on_finish
 
@@ -31,8 +33,14 @@ class Delivery:
         self._on_finish()
 
 
-# Set around the hand-over only: neither adapters nor messages need to carry it.
+# Set around the hand-over, and in the handlers: neither adapters nor messages need to carry it.
 current_delivery: ContextVar[Delivery | None] = ContextVar("current_delivery", default=None)
+
+
+def may_be_answered() -> bool:
+    """Return whether the handler that runs may repeat what another process had done before it died."""
+    delivery = current_delivery.get()
+    return delivery is not None and delivery.again
 
 
 class Slot:

@@ -94,6 +94,7 @@ class Shard:
         self._token = ""
         self._blocked = False
         self._at_gate = False
+        self._catching_up = False  # with what came while no process of this bot ran, or one died
         self._my_turn = asyncio.Event()
         self._progress = Progress()
         self._connected_at: float | None = None
@@ -110,6 +111,7 @@ class Shard:
         kept = await self._keeper.load(session.shard, intents=intents)
         if kept is not None:
             session.take_up(kept.session_id, kept.seq)
+            self._catching_up = True
             self._progress = Progress(kept.seq)
 
         def state() -> tuple[str, int, int] | None:
@@ -281,6 +283,7 @@ class Shard:
 
     async def _announce(self, online: Online, on_ready: OnReady | None) -> None:
         self._connected_at = self._clock()
+        self._catching_up = False
         if online.resumed:
             self._resumes += 1
             logger.info("%s: resumed, what was missed has arrived", self.name)
@@ -311,7 +314,7 @@ class Shard:
             progress.finish(seq)
             self._note_changed()
 
-        delivery = Delivery(finished)
+        delivery = Delivery(finished, again=self._catching_up)
         token = current_delivery.set(delivery)
         try:
             await self._hand_out(receive, dispatch)

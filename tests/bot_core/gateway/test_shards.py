@@ -253,6 +253,38 @@ async def test_what_was_in_work_or_said_meanwhile_is_answered_after_a_restart(mo
 
 
 @pytest.mark.asyncio
+async def test_an_answer_that_had_gone_out_is_not_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Sandbox.open() as sandbox:
+        for name, value in sandbox.environment.items():
+            monkeypatch.setenv(name, value)
+
+        async def answer_and_hang(data: Message) -> Chain | None:
+            await data.send(Chain(data, at=False).text("first"))
+            await asyncio.sleep(60)
+            return None
+
+        async def two_answers(data: Message) -> Chain | None:
+            await data.send(Chain(data, at=False).text("first"))
+            return Chain(data, at=False).text("second")
+
+        bot = a_bot(answer_and_hang, keep_session=True, shutdown_grace=0)
+        running = asyncio.create_task(bot.start())
+        said = await sandbox.say("hello")
+        await sandbox.replies(said)
+        await bot.close()
+        await running
+        bot = a_bot(two_answers, keep_session=True)
+        running = asyncio.create_task(bot.start())
+        answers = await sandbox.replies(said, 2)
+        assert [arrived.content for arrived in answers] == ["first", "second"]
+        assert [refusal.code for refusal in sandbox.refused] == [40054005]
+        later = await sandbox.say("later")  # nobody worked on this one
+        assert len(await sandbox.replies(later, 2)) == 2
+        await bot.close()
+        await running
+
+
+@pytest.mark.asyncio
 async def test_health_and_status_of_a_bot(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> None:
     async with Sandbox.open(SandboxOptions()) as sandbox, aiohttp.ClientSession() as http:
         for name, value in sandbox.environment.items():
