@@ -53,12 +53,21 @@ class SQLiteFileInfoStore:
         path: The file; it is made where it is not there.
         limit: How many; those that expire first go first.
         clock: Seconds since the epoch, the same in every process.
+        busy_seconds: For how long to wait while another process holds the file.
     """
 
-    def __init__(self, path: Path, *, limit: int = _KEEP_AT_MOST, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        limit: int = _KEEP_AT_MOST,
+        clock: Callable[[], float] = time.time,
+        busy_seconds: float = _BUSY_SECONDS,
+    ) -> None:
         self._path = path
         self._limit = limit
         self._clock = clock
+        self._busy_seconds = busy_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="file_info cache")
         self._database: sqlite3.Connection | None = None
         self._new = 0
@@ -67,14 +76,19 @@ class SQLiteFileInfoStore:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, path: str | os.PathLike[str], *, limit: int = _KEEP_AT_MOST, clock: Callable[[], float] = time.time
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        limit: int = _KEEP_AT_MOST,
+        clock: Callable[[], float] = time.time,
+        busy_seconds: float = _BUSY_SECONDS,
     ) -> AsyncIterator[SQLiteFileInfoStore]:
         """Open the file, or make it. One that is damaged is replaced by a fresh one, with a warning.
 
         Raises:
             ConfigurationError: It cannot be opened or made.
         """
-        store = cls(Path(path), limit=limit, clock=clock)
+        store = cls(Path(path), limit=limit, clock=clock, busy_seconds=busy_seconds)
         try:
             await store._run(store._connect)
             yield store
@@ -122,7 +136,9 @@ class SQLiteFileInfoStore:
         self._clear()
 
     def _opened(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        database = sqlite3.connect(
+            self._path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
+        )
         try:
             _make_ready(database)
         except BaseException:

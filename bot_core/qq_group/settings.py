@@ -42,6 +42,7 @@ class AdapterSettings:
     max_handlers: int = 256
     inline_limit: int = 0
     reuse_across_chats: bool = True
+    fetch_timeout: float = 60.0  # for the platform to fetch a URL; it is said to give up after about 5 s
     shutdown_grace: float = 10.0
     proactive_fallback: bool = False
     pace: Pace = "adaptive"

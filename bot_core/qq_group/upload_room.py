@@ -80,6 +80,7 @@ async def open_uploads(
             rescue=rescue,
             reuse_across_chats=settings.reuse_across_chats,
             platform_on_loopback=platform_on_loopback,
+            fetch_seconds=settings.fetch_timeout,
             clock=timing.clock,
             sleep=timing.sleep,
         )

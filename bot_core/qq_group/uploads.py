@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 __all__ = ("Ready", "Uploads")
 
 _FORMAT_REFUSED: Final = frozenset({850019, 40034002})
-# It is said to give up after about 5 s, and answers when it has converted the medium too.
-_FETCH_SECONDS: Final = 60.0
 # Before the platform is asked to fetch the same URL once more, as hiccups are common.
 _FETCH_AGAIN_SECONDS: Final = 0.5
 _FETCH_RETRIES: Final = 1
@@ -80,7 +78,7 @@ class Uploads:
         rescue: Remembers ways that failed.
         reuse_across_chats: Whether a `file_info` is used in other chats of its scene.
         platform_on_loopback: The platform can fetch loopback addresses.
-        fetch_seconds: How long the platform may take to fetch a URL.
+        fetch_seconds: How long the platform may take to fetch a URL, and to convert what it got.
         clock: Seconds; only differences count.
         sleep: Waits between tries.
     """
@@ -98,7 +96,7 @@ class Uploads:
         rescue: Rescue,
         reuse_across_chats: bool = True,
         platform_on_loopback: bool = False,
-        fetch_seconds: float = _FETCH_SECONDS,
+        fetch_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:

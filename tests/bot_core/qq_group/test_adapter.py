@@ -30,7 +30,6 @@ from qqmedia import (
     DriverNotFoundError,
     MediaFormatError,
     MediaSourceError,
-    MediaTooLargeError,
 )
 from tests.bot_core.qq_group.conftest import Start, mp4, png, running, wav
 
@@ -193,17 +192,6 @@ async def test_eight_equal_pictures_at_once_are_one_upload(sandbox: Sandbox, sta
         assert sandbox.calls["files"] == 1
 
 
-async def test_a_refused_upload_fails_all_that_wait_for_it_and_is_tried_anew(sandbox: Sandbox, start: Start) -> None:
-    async with start(lambda data: Chain(data, at=False).image(png())) as bot:
-        sandbox.faults.answer("files", status=400, code=850019)
-        for number in range(3):
-            await sandbox.say("now", group=f"g{number}")
-        await bot.until(lambda: len(bot.errors) + len(bot.handles) == 3)
-        assert bot.errors
-        assert sandbox.calls["files"] <= 3
-        assert await sandbox.replies(await sandbox.say("now"))
-
-
 async def test_file_cards_of_another_name_are_other_uploads(sandbox: Sandbox, start: Start) -> None:
     async with start(lambda data: Chain(data, at=False).file(b"%PDF-1.7", data.text)):
         for name in ("a.pdf", "b.pdf"):
@@ -256,20 +244,6 @@ async def test_bytes_go_up_where_the_platform_cannot_reach(
     assert bot.handles[0].deliveries[0].way == "bytes"
     [line] = [one.getMessage() for one in caplog.records if "as bytes" in one.getMessage()]
     assert "public_url" in line
-
-
-async def test_bytes_above_the_limit_are_an_error_that_says_what_to_set(sandbox: Sandbox, start: Start) -> None:
-    def answer(data: Message) -> Chain:
-        return Chain(data, at=False).text("first").video(mp4(5000))
-
-    async with start(answer, default_chain_builder="direct", inline_limit=4000) as bot:
-        said = await sandbox.say("video")
-        error = await bot.error()
-        with pytest.raises(TimeoutError):
-            await sandbox.replies(said, timeout=0.05)
-    assert isinstance(error, MediaTooLargeError)
-    assert "public_url" in str(error)
-    assert "inline_limit" in str(error)
 
 
 async def test_a_link_of_the_author_is_passed_on(sandbox: Sandbox, start: Start) -> None:
