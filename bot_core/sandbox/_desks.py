@@ -33,7 +33,7 @@ class Desks:
         self.record = Record(options.kept)
         self.tokens = TokenDesk(options)
         self.gateway = Gateway(options, self.names, self.tokens, faults, self.record)
-        self.webhooks = Webhooks(options.clock)
+        self.webhooks = Webhooks()
         self.files = FileDesk(options, self.names, store, fetcher)
         self.images = ImageDesk(options, self.names)
         self.messages = MessageDesk(
