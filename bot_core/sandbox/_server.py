@@ -30,6 +30,9 @@ _PROXY_PAGE: Final = (
     "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</h1></center>\r\n</body>\r\n</html>\r\n"
 )
 
+# Calls that go to a presigned address.
+_STORAGE_KINDS: Final = frozenset({"upload_part", "image_put", "raw_url"})
+
 # Calls of which every request is kept with its headers.
 _KEPT_KINDS: Final = frozenset(
     {
@@ -126,6 +129,8 @@ class PlatformServer:
     def _failure(self, fault: Fault, route: Route) -> web.StreamResponse:
         if fault.html:
             return _page(fault.status, _PROXY_PAGE.format(f"{fault.status} {fault.message}").encode())
+        if route.kind in _STORAGE_KINDS:
+            return self._refusal(StorageRefusedError(fault.status, "InternalError", fault.message), route, "")
         return self._refusal(RefusedCallError(fault.status, fault.code, fault.message), route, "")
 
     def _refusal(self, error: RefusedCallError, route: Route, appid: str) -> web.Response:

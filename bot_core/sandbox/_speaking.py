@@ -9,6 +9,7 @@ from typing import Any, Final
 from bot_core.errors import SandboxError
 from bot_core.openapi.values import Scene, Target
 from bot_core.sandbox._answers import encode
+from bot_core.sandbox._buttons import button_event
 from bot_core.sandbox._desks import Face
 from bot_core.sandbox._events import C2C, GROUP_ALL, GROUP_AT, Speech, intent_of, message_event, target_of
 from bot_core.sandbox._formats import sniff
@@ -72,6 +73,50 @@ class Speaking(Face):
         )
         data = message_event(name, speech)
         return self._dispatch(session, name, data, target=speech.target, chat=chat, user=user, text=text)
+
+    async def press(
+        self,
+        data: str,
+        *,
+        button: str = "1",
+        message_id: str = "",
+        user: str = DEFAULT_USER,
+        group: str | None = None,
+        private: bool = False,
+        appid: str | None = None,
+        shard: int = 0,
+    ) -> Said:
+        """Press a button of a bot's message; the bot acknowledges it (`acknowledged`) and may answer its `event_id`.
+
+        Args:
+            data: What the button carries.
+            button: Its id.
+            message_id: Of the message that it belongs to.
+            user: Who presses it.
+            group: In which group; without it, and not `private`, a group called `friends`.
+            private: In the private chat of this user and the bot.
+            appid: Which bot, if several are connected.
+            shard: To which of its shards.
+
+        Raises:
+            SandboxError: As in `say`; a bot must ask for the intent of interactions.
+        """
+        session = await self._session(appid, shard)
+        chat = user if private else group or DEFAULT_GROUP
+        desks, appid = self._desks, session.appid
+        openid = desks.directory.openid(appid, "user" if private else "group", chat)
+        target = Target(Scene.USER if private else Scene.GROUP, openid)
+        event = button_event(
+            target,
+            interaction_id=desks.names.trace(),
+            appid=appid,
+            member=desks.directory.openid(appid, "member", f"{chat}\0{user}"),
+            button=button,
+            data=data,
+            message_id=message_id,
+            at=self.options.clock(),
+        )
+        return self._dispatch(session, "INTERACTION_CREATE", event, target=target, chat=chat, user=user, text=data)
 
     async def emit(self, event_name: str, data: Mapping[str, Any], *, appid: str | None = None, shard: int = 0) -> Said:
         """Send any event with this `d`, well-formed or not.

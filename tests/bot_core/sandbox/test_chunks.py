@@ -401,3 +401,14 @@ async def test_how_many_parts_come_at_once_is_told(play: Any) -> None:
         await up.put(urls[0], content[:1000])
         told = [call.parallel for call in sandbox.upload_calls if call.kind == "upload_part"]
         assert (sorted(told[:3]), told[3]) == ([1, 2, 3], 1)
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_the_storage_speaks_its_language(play: Any) -> None:
+    content = video(1000)
+    async with play() as (sandbox, bot):
+        up = Uploader(sandbox, bot)
+        _, prepared = await up.prepare(content)
+        sandbox.faults.answer("upload_part", status=503, message="slow down")
+        status, text = await up.put(prepared["parts"][0]["presigned_url"], content)
+        assert (status, "<Code>InternalError</Code>" in text, "slow down" in text) == (503, True, True)

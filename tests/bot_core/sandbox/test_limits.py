@@ -129,3 +129,24 @@ async def test_private_chats_can_have_another_body_limit(play: Any, png: Any) ->
         assert (status, page.startswith("<html>")) == (413, True)
         assert (await bot.upload("users/A", png(2000)))[0] == 200
         assert (await bot.upload("users/A", png(4000)))[0] == 413
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("private", [False, True])
+async def test_a_button_is_pressed_acknowledged_and_answered(play: Any, private: bool) -> None:
+    async with play(connect=False) as (sandbox, bot):
+        await bot.connect(intents=1 << 25 | INTERACTION)
+        said = await sandbox.press("vote=1", button="b7", message_id="M1", user="Bob", private=private)
+        d = await bot.heard()
+        resolved = d["data"]["resolved"]
+        assert (d["id"], d["type"], d["chat_type"]) == (said.id, 11, 2 if private else 1)
+        assert (resolved["button_id"], resolved["button_data"], resolved["message_id"]) == ("b7", "vote=1", "M1")
+        if private:
+            here = f"users/{d['user_openid']}"
+        else:
+            here = f"groups/{d['group_openid']}"
+            assert d["group_member_openid"] == sandbox.member_openid("Bob")
+        assert (await bot.call("PUT", f"/interactions/{d['id']}", json={"code": 0}))[0] == 200
+        assert sandbox.acknowledged[0].id == said.id
+        assert (await bot.post(here, msg_type=0, content="voted", event_id=said.event_id))[0] == 200
+        assert (await sandbox.replies(said))[0].content == "voted"
