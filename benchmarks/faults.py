@@ -222,8 +222,10 @@ async def dead_session(stage: Stage) -> None:
     stage.row.live = 0
     before = stage.sandbox.bots()[0]["session_id"]
     stage.sandbox.kill_sessions()
-    while (await asyncio.sleep(0.1), stage.sandbox.bots())[1][0]["session_id"] == before:
-        stage.sandbox.drop_connections()  # it resumes, says nothing, and is cut again
+    while (state := stage.sandbox.bots()[0])["session_id"] == before:
+        if state["connected"]:
+            stage.sandbox.drop_connections()  # it resumes, says nothing, and is cut again
+        await asyncio.sleep(0.1)
     stage.row.live = time.time() - (stage.fault_at or 0)
     await stage.speak(20)
 

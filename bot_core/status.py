@@ -11,7 +11,7 @@ __all__ = ("BotStatus", "ShardStatus", "SupportsStatus")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardStatus:
-    """One connection to the platform.
+    """One connection to the platform; a webhook that answers counts as one.
 
     Attributes:
         index: Which shard, from 0.
@@ -28,12 +28,12 @@ class ShardStatus:
     index: int
     count: int
     state: str
-    connected_since: datetime | None
-    last_event: datetime | None
-    heartbeat_seconds: float | None
-    identifies: int
-    resumes: int
-    went_down: str
+    connected_since: datetime | None = None
+    last_event: datetime | None = None
+    heartbeat_seconds: float | None = None
+    identifies: int = 0
+    resumes: int = 0
+    went_down: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

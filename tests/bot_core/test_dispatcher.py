@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot_core import Message, WaitEventCancel
+from bot_core.slots import Delivery, current_delivery
 from tests.fakes.adapter import make_bot, running, settled
 
 
@@ -315,3 +316,88 @@ async def test_two_thousand_messages_through_two_hundred_handlers(record_propert
     print(f"\n2000 messages, 200 handlers: {spent * 1000:.0f} ms CPU, {spent / 2000 * 1e6:.0f} us each")
     record_property("cpu_ms", spent * 1000)
     assert answered == 1000
+
+
+@pytest.mark.asyncio
+async def test_the_sender_learns_when_a_handler_has_finished_and_not_when_it_was_cut_off() -> None:
+    bot, adapter = make_bot()
+    adapter.max_handlers, adapter.shutdown_grace = 1, 0
+    finished: list[str] = []
+    gates = {name: asyncio.Event() for name in ("first", "second", "third")}
+
+    @bot.on_message(keywords="")
+    async def handler(data: Message) -> None:
+        await gates[data.text].wait()
+
+    async def deliver(name: str) -> Delivery:
+        delivery = Delivery(lambda: finished.append(name))
+        token = current_delivery.set(delivery)
+        await adapter.say(name)
+        current_delivery.reset(token)
+        return delivery
+
+    async with running(bot):
+        deliveries = [await deliver(name) for name in gates]  # the second and third wait for a place
+        await settled()
+        assert finished == []
+        assert all(delivery.taken for delivery in deliveries)
+        gates["first"].set()
+        await settled()
+        assert finished == ["first"]
+        gates["second"].set()
+        await settled()
+        assert finished == ["first", "second"]
+    assert finished == ["first", "second"]
+
+
+@pytest.mark.asyncio
+async def test_what_comes_while_the_bot_ends_is_left_for_the_next_process() -> None:
+    bot, adapter = make_bot()
+    finished: list[str] = []
+
+    @bot.on_message(keywords="")
+    async def handler(data: Message) -> None:
+        raise AssertionError
+
+    async with running(bot):
+        bot.stop()
+        delivery = Delivery(lambda: finished.append("late"))
+        current_delivery.set(delivery)
+        await adapter.say("late")
+        await settled()
+    assert delivery.taken
+    assert finished == []
+
+
+@pytest.mark.asyncio
+async def test_status_counts_who_runs_who_waits_and_what_waits() -> None:
+    bot, adapter = make_bot()
+    adapter.max_handlers = 1
+    gate = asyncio.Event()
+
+    @bot.on_message(keywords="ask")
+    async def ask(data: Message) -> None:
+        await data.wait()
+
+    @bot.on_message(keywords="work")
+    async def work(data: Message) -> None:
+        await gate.wait()
+
+    def counts() -> tuple[int, int, int]:
+        status = bot.status()
+        return status.handlers_running, status.handlers_parked, status.events_waiting
+
+    assert counts() == (0, 0, 0)
+    async with running(bot):
+        await adapter.say("ask", user="A")
+        await settled()
+        assert counts() == (0, 1, 0)
+        for user in ("B", "C", "D"):
+            await adapter.say("work", user=user)
+        await settled()
+        assert counts() == (1, 1, 2)
+        assert bot.status().shards == ()  # this adapter cannot tell
+        gate.set()
+        await settled()
+        assert counts() == (0, 1, 0)
+    assert counts() == (0, 0, 0)
