@@ -163,10 +163,21 @@ class Chain:
         keyboard: InlineKeyboard | Mapping[str, Any] | None = None,
         keyboard_template_id: str = "",
         force_verify_image_resource: bool | None = None,  # noqa: FBT001 - AmiyaBot's signature
+        *,
+        images: Mapping[str, MediaSource] | None = None,
     ) -> Self:
-        """Add a markdown message of its own."""
+        """Add a markdown message of its own.
+
+        Args:
+            content: Markdown. Pictures in it may be public links, paths, or names that are in `images`; what the
+                platform cannot fetch is stored by the media host, and gets its size.
+            keyboard: Buttons.
+            keyboard_template_id: Buttons by the id of their template.
+            force_verify_image_resource: The platform's field of this name.
+            images: Pictures by name: ``markdown_content("![a cat](cat)", images={"cat": png_bytes})``.
+        """
         buttons = _platform_keyboard(keyboard)
-        self.chain.append(Markdown(content, buttons, keyboard_template_id, force_verify_image_resource))
+        self.chain.append(Markdown(content, buttons, keyboard_template_id, force_verify_image_resource, images))
         return self
 
     def markdown_template(

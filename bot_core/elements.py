@@ -110,12 +110,17 @@ class File:
 
 @dataclass(slots=True)
 class Markdown:
-    """A native markdown message of its own. `keyboard` is the platform's keyboard object (PLATFORM 3.9) or `None`."""
+    """A native markdown message of its own.
+
+    `keyboard` is the platform's keyboard object (PLATFORM 3.9) or `None`; `images` are pictures by the name that they
+    have in `content`.
+    """
 
     content: str
     keyboard: Mapping[str, Any] | None = None
     keyboard_template_id: str = ""
     force_verify_image_resource: bool | None = None
+    images: Mapping[str, MediaSource] | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from bot_core.openapi.client import OpenAPIClient
 from bot_core.openapi.pace import Pacer
 from bot_core.openapi.token import AccessTokenSource
 from bot_core.qq_group.hosting import Hosting, open_hosting
+from bot_core.qq_group.markdown_images import MarkdownImages
 from bot_core.qq_group.reply import ReplyBook
 from bot_core.qq_group.sending import Sender, SendOptions
 from bot_core.qq_group.settings import AdapterSettings, Platform
@@ -99,7 +100,8 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
         keeper = None
         if settings.keeps_session:
             keeper = await stack.enter_async_context(SessionKeeper(FileSessionStore(), account).open())
-        sender = Sender(adapter, api, uploads, replies, options)
+        pictures = MarkdownImages(hosting, platform_on_loopback=platform.on_loopback)
+        sender = Sender(adapter, api, uploads, replies, options, pictures=pictures)
         yield Connection(http, tokens, api, sender, hosting, account, keeper)
 
 

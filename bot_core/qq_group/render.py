@@ -29,6 +29,7 @@ from bot_core.elements import (
 )
 from bot_core.openapi.values import MsgType
 from bot_core.qq_group.splitting import split_text
+from qqmedia import MediaSource
 
 __all__ = ("Medium", "Plan", "PlannedMessage", "plan_chain")
 
@@ -42,10 +43,12 @@ class PlannedMessage:
     Attributes:
         body: Its fields, without those that only sending knows (`media`, `msg_id`, `msg_seq`).
         medium: What has to be uploaded for it, if anything.
+        pictures: Pictures of its markdown, by name; `None` where it has none.
     """
 
     body: dict[str, Any]
     medium: Medium | None = None
+    pictures: Mapping[str, MediaSource] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,9 @@ class _Planner:
             case Voice() | Video() | File():
                 self.close_text()
                 self.put(PlannedMessage({"msg_type": MsgType.MEDIA.value}, element))
+            case Markdown(content, images=images) if "![" in content:
+                self.close_text()
+                self.put(PlannedMessage(_own_body(element), pictures=images or {}))
             case Markdown() | MarkdownTemplate() | Ark():
                 self.close_text()
                 self.put(PlannedMessage(_own_body(element)))

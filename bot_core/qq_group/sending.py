@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bot_core.chain import Chain
     from bot_core.openapi.client import OpenAPIClient
     from bot_core.qq_group.builders import Builder
+    from bot_core.qq_group.markdown_images import MarkdownImages
     from bot_core.qq_group.reply import ReplyBook, ReplyContext
     from bot_core.qq_group.uploads import Ready, Uploads
 
@@ -91,6 +92,7 @@ class Sender:
         uploads: Makes media ready, and gets a `file_info` for them.
         replies: Numbers the replies, and knows how many are left.
         options: How.
+        pictures: Makes pictures in markdown visible; without it they stay as they are.
     """
 
     def __init__(
@@ -100,10 +102,13 @@ class Sender:
         uploads: Uploads,
         replies: ReplyBook,
         options: SendOptions | None = None,
+        *,
+        pictures: MarkdownImages | None = None,
     ) -> None:
         self.replies = replies
         self._adapter = adapter
         self._uploads = uploads
+        self._pictures = pictures
         self._options = options or SendOptions()
         self._clock = self._options.timing.clock
         self._poster = Poster(api, replies, self._options.timing)
@@ -137,6 +142,7 @@ class Sender:
             return []
         run = _Run(target, context, self._reserve(context, len(messages)), timeout)
         try:
+            await self._show_pictures(messages, chain.builder)
             if any(message.medium is not None for message in messages):
                 async with AsyncExitStack() as stack:
                     ready = await self._prepare(messages, chain.builder, stack)
@@ -160,6 +166,13 @@ class Sender:
                 context.name, places, messages - places,
             )  # fmt: skip
         return places
+
+    async def _show_pictures(self, messages: Sequence[PlannedMessage], builder: Builder | None) -> None:
+        """Give the pictures of markdown links that the platform can fetch."""
+        for message in messages:
+            if message.pictures is not None and self._pictures is not None:
+                markdown = message.body["markdown"]
+                markdown["content"] = await self._pictures.resolve(markdown["content"], message.pictures, builder)
 
     async def _prepare(
         self, messages: Sequence[PlannedMessage], builder: Builder | None, stack: AsyncExitStack

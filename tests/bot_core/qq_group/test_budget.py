@@ -97,6 +97,10 @@ async def test_where_the_platform_counts_otherwise_it_is_believed(tmp_path: Path
         kit = Kit(sandbox, tmp_path)
         async with kit.start() as bot:
             _, data = await kit.hear(bot)
+            with pytest.raises(PartlySentError, match=r"2 of 3 messages were sent.*40034128"):
+                await send(bot, many(data, 3))
+            assert data.replies_left == 0
+            _, data = await kit.hear(bot)
             with pytest.raises(PartlySentError, match=r"2 of 5 messages were sent.*40034128.*4: not tried") as raised:
                 await send(bot, many(data, 5))
             assert len(raised.value.handles) == 2

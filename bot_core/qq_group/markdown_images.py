@@ -1,0 +1,135 @@
+"""Makes pictures in markdown visible: the platform shows nothing but what it can fetch, and needs to know its size."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from PIL import Image, UnidentifiedImageError
+
+from bot_core.qq_group.builders import Builder, as_builder, ask, is_link
+from qqmedia import (
+    MediaFormatError,
+    MediaKind,
+    MediaSource,
+    MediaSourceError,
+    Reach,
+    StorageMisconfiguredError,
+    SupportsPublish,
+    Upload,
+    reach_of,
+)
+
+if TYPE_CHECKING:
+    from bot_core.qq_group.hosting import Hosting
+
+__all__ = ("MarkdownImages",)
+
+# A picture, or code, in which pictures are only letters.
+_PICTURE: Final = re.compile(r"```.*?```|`[^`\n]*`|!\[(?P<text>[^\]\n]*)\]\((?P<link><[^>\n]+>|[^)\s]+)\)", re.DOTALL)
+_SIZED: Final = re.compile(r"#\d+px\s+#\d+px")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of two letters or more: C:\cat.png is a path
+_PLATFORM_SCHEME: Final = "qqbot-media://"
+
+
+class MarkdownImages:
+    """Replaces what the platform cannot fetch by URLs of the media host.
+
+    Args:
+        hosting: The adapter's builder and host.
+        platform_on_loopback: The platform can fetch loopback addresses.
+    """
+
+    def __init__(self, hosting: Hosting, *, platform_on_loopback: bool) -> None:
+        self._hosting = hosting
+        self._platform_on_loopback = platform_on_loopback
+
+    async def resolve(self, content: str, images: Mapping[str, MediaSource], chain_builder: Builder | None) -> str:
+        """Return the markdown with links that the platform can fetch, and sizes of the pictures that were stored.
+
+        Public links, and those of the platform's own store, stay as they are.
+
+        Args:
+            content: The markdown.
+            images: Pictures by the name that they have in it.
+            chain_builder: The chain's own builder, if it has one.
+
+        Raises:
+            MediaError: A picture cannot be read, or is none; the text names it.
+            StorageError: It cannot be stored where the platform can fetch it.
+        """
+        builder = chain_builder if chain_builder is not None else self._hosting.builder
+        done: dict[str, tuple[str, str]] = {}
+        parts: list[str] = []
+        end = 0
+        for found in _PICTURE.finditer(content):
+            link = (found["link"] or "").strip("<>")
+            source = self._source(link, images) if link else None
+            if source is None:
+                continue
+            if link not in done:
+                done[link] = await self._store(link, source, builder)
+            url, size = done[link]
+            text = found["text"]
+            text = text if _SIZED.search(text) else f"{text} {size}".lstrip()
+            parts += [content[end : found.start()], f"![{text}]({url})"]
+            end = found.end()
+        return "".join([*parts, content[end:]])
+
+    def _source(self, link: str, images: Mapping[str, MediaSource]) -> MediaSource | None:
+        """Return what has to be stored, or `None` where the link can stay."""
+        if link in images:
+            return images[link]
+        if is_link(link):
+            private = reach_of(link, platform_on_loopback=self._platform_on_loopback) is Reach.PRIVATE
+            return link if private else None
+        if link.startswith(_PLATFORM_SCHEME):
+            return None
+        if _SCHEME.match(link):
+            raise MediaSourceError(
+                f"picture {link[:80]} of the markdown cannot be shown: give an http(s) link, a path, or a name that is"
+                " in images"
+            )
+        return link
+
+    async def _store(self, link: str, source: MediaSource, builder: Builder) -> tuple[str, str]:
+        wide = builder if isinstance(builder, SupportsPublish) else None
+        try:
+            async with (wide or self._hosting.host).prepare(MediaKind.IMAGE, source) as upload:
+                size = await asyncio.to_thread(_size, upload)
+                url = await self._url(upload, wide, builder)
+        except (MediaSourceError, MediaFormatError) as error:
+            raise type(error)(f"picture {link[:80]} of the markdown: {error}") from error
+        if url is None:
+            raise StorageMisconfiguredError(
+                f"picture {link[:80]} of the markdown cannot be shown: the platform fetches such pictures by a URL, and"
+                " nothing here has a public one. Set public_url (QQMEDIA_LOCAL_PUBLIC_URL), choose a driver that has a"
+                " public address (QQMEDIA_DRIVER), or send the picture with image()"
+            )
+        return url, size
+
+    async def _url(self, upload: Upload, wide: SupportsPublish | None, builder: Builder) -> str | None:
+        if wide is not None:
+            if wide.reach is Reach.PRIVATE:
+                return None
+            hosted = await wide.publish(upload)
+            return hosted.url if hosted.reach is not Reach.PRIVATE else None
+        answer = await ask(
+            as_builder(builder), MediaKind.IMAGE, await asyncio.to_thread(upload.read), asyncio.to_thread
+        )
+        if not is_link(answer):
+            return None
+        private = reach_of(answer, platform_on_loopback=self._platform_on_loopback) is Reach.PRIVATE
+        return None if private else answer
+
+
+def _size(upload: Upload) -> str:
+    """Return the size as the platform wants it; only the head of the picture is read."""
+    try:
+        with upload.open() as file, Image.open(file) as picture:
+            width, height = picture.size
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+        raise MediaFormatError(f"its size cannot be read: {error}") from error
+    return f"#{width}px #{height}px"

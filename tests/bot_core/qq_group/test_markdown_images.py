@@ -1,0 +1,144 @@
+"""Pictures in markdown: what the platform cannot fetch is stored where it can, or nothing is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+import qqmedia
+from bot_core.chain import Chain
+from bot_core.message import Message
+from bot_core.qq_group.hosting import Hosting
+from bot_core.qq_group.markdown_images import MarkdownImages
+from bot_core.sandbox import Sandbox
+from qqmedia import MediaFormatError, MediaSourceError, QQMediaError, StorageMisconfiguredError
+from tests.bot_core.qq_group.conftest import png
+from tests.bot_core.qq_group.sending_kit import Kit, send
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest.fixture
+def kit(sandbox: Sandbox, tmp_path: Path) -> Kit:
+    return Kit(sandbox, tmp_path)
+
+
+def sent(sandbox: Sandbox) -> str:
+    [message] = sandbox.arrived
+    content = message.body["markdown"]["content"]
+    assert isinstance(content, str)
+    return content
+
+
+def between(text: str, before: str, after: str) -> str:
+    assert text.startswith(before)
+    assert text.endswith(after)
+    return text[len(before) : len(text) - len(after)]
+
+
+async def fetched(url: str) -> bytes:
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        return await answer.read()
+
+
+async def test_bytes_by_name_and_paths_are_stored_and_get_their_size(kit: Kit, tmp_path: Path) -> None:
+    path = tmp_path / "a dog.png"
+    await asyncio.to_thread(path.write_bytes, png(2, 30))
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        content = f"# Pets\n![cat](cat) and ![](<{path}>) and ![cat](cat)"
+        await send(bot, Chain(data, at=False).markdown_content(content, images={"cat": png(1, 20)}))
+        parts = sent(kit.sandbox).split(" and ")
+        cat = between(parts[0], "# Pets\n![cat #20px #20px](", ")")
+        dog = between(parts[1], "![#30px #30px](", ")")
+        assert (await fetched(cat), await fetched(dog)) == (png(1, 20), png(2, 30))
+        assert parts[2] == parts[0].removeprefix("# Pets\n")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "no pictures",
+        "![a](https://img.example/a.png)",
+        "![a #1px #2px](qqbot-media://image/v1/x)",
+        "`![a](missing.png)` and\n```\n![b](missing.png)\n```",
+    ],
+)
+async def test_what_is_public_or_code_stays_as_it_is(content: str) -> None:
+    async with qqmedia.open_host("direct") as host:
+        pictures = MarkdownImages(Hosting(host, host), platform_on_loopback=False)
+        assert await pictures.resolve(content, {}, None) == content
+
+
+async def test_a_size_that_is_given_is_kept(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        await send(bot, Chain(data, at=False).markdown_content("![a #9px #9px](a)", images={"a": png()}))
+    assert sent(kit.sandbox).startswith("![a #9px #9px](http://")
+
+
+@pytest.mark.parametrize(
+    ("link", "error", "words"),
+    [
+        (
+            "missing.png",
+            MediaSourceError,
+            r"picture missing\.png of the markdown: .*(no such|not exist|cannot be read)",
+        ),
+        ("text", MediaFormatError, "picture text of the markdown"),
+        ("file:///etc/passwd", MediaSourceError, "give an http"),
+        ("data:image/png;base64,AA==", MediaSourceError, "give an http"),
+    ],
+)
+async def test_a_picture_that_cannot_be_had_sends_nothing(
+    kit: Kit, link: str, error: type[Exception], words: str
+) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        chain = (
+            Chain(data, at=False).markdown_content("first").markdown_content(f"![x]({link})", images={"text": b"words"})
+        )
+        with pytest.raises(error, match=f"(?i){words}"):
+            await send(bot, chain)
+        assert data.replies_left == 5
+    assert not kit.sandbox.calls["messages"]
+
+
+@pytest.mark.parametrize("settings", [{"builder": "direct"}, {}])
+async def test_where_nothing_is_public_it_says_what_to_set(kit: Kit, settings: dict[str, object]) -> None:
+    adapter = kit.adapter(api_base="https://api.example", **settings)
+    data = Message(adapter)
+    data.message_id, data.channel_openid = "M", "G"
+    async with adapter.open():
+        with pytest.raises(StorageMisconfiguredError, match=r"picture a of the markdown cannot be shown.*public_url"):
+            await adapter.send_chain(Chain(data, at=False).markdown_content("![x](a)", images={"a": png()}))
+        with pytest.raises(MediaSourceError, match=r"nothing is fetched from 10\.0\.0\.1"):
+            await adapter.send_chain(Chain(data, at=False).markdown_content("![x](http://10.0.0.1/a.png)"))
+
+
+async def test_a_builder_of_the_author_is_asked(kit: Kit) -> None:
+    class Builder:
+        answer = ""
+
+        async def get_image(self, image: bytes) -> str:
+            assert image == png(3)
+            return self.answer
+
+        async def get_voice(self, voice_file: str) -> str:
+            return voice_file
+
+        async def get_video(self, video_file: str) -> str:
+            return video_file
+
+    builder = Builder()
+    async with kit.start(builder=builder) as bot:
+        _, data = await kit.hear(bot)
+        builder.answer = url = (await kit.sandbox.attachment(png(3), filename="b.png"))["url"]
+        await send(bot, Chain(data, at=False).markdown_content("![b](b)", images={"b": png(3)}))
+        builder.answer = ""
+        with pytest.raises(QQMediaError, match="cannot be shown"):
+            await send(bot, Chain(data, at=False).markdown_content("![b](b)", images={"b": png(3)}))
+    assert sent(kit.sandbox) == f"![b #8px #8px]({url})"
