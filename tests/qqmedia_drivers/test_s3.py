@@ -147,6 +147,14 @@ async def test_an_untrusted_certificate_is_told_by_verify(s3_server: S3Server) -
 
 
 @pytest.mark.asyncio
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")  # urllib3 says so, and it is what was asked for
+@pytest.mark.parametrize("verify", [False, "false"])
+async def test_certificates_are_not_checked_where_that_was_asked_for(juice: S3Server, verify: bool | str) -> None:
+    async with open_driver(SPEC, **juice.settings("https", verify=verify)) as driver:
+        assert str(await driver.put(make_upload())).startswith("https:")
+
+
+@pytest.mark.asyncio
 async def test_https_to_a_server_without_tls_is_told(seaweed: SeaweedFS) -> None:
     wrong = seaweed.http_url.replace("http:", "https:")
     with pytest.raises(StorageMisconfiguredError, match="speak https"):
