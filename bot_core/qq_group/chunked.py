@@ -90,8 +90,8 @@ class ChunkedUploads:
                 raise
             raise QuotaError(
                 f"{upload.kind} {upload.filename} ({upload.size} bytes) was not sent: the volume that this bot may "
-                "upload in a day is used up (40093002). It is counted anew tomorrow; media that the platform fetches by "
-                f"URL (public_url, or a storage driver) and small ones (inline_limit) take another way - {error}",
+                "upload in a day is used up (40093002). It is counted anew tomorrow; media that the platform fetches "
+                f"by URL (public_url, or a storage driver) and small ones (inline_limit) go another way - {error}",
                 code=error.code,
                 err_code=error.err_code,
                 trace_id=error.trace_id,
