@@ -27,7 +27,7 @@ class Modelling(ConformanceBase):
         """
         loop = asyncio.get_running_loop()
         limits = settings(
-            max_examples=30, stateful_step_count=15, deadline=None, database=None, derandomize=True,
+            max_examples=20, stateful_step_count=12, deadline=None, database=None, derandomize=True,
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         async with self.client() as client:
