@@ -1,0 +1,104 @@
+"""``python -m benchmarks.soak``: fifty things a second for a quarter of an hour, while something breaks again and again.
+
+What the platform had was to be answered, once. Only faults after which the platform still has it are among those here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from benchmarks.faults import RATE, Row, Stage
+from bot_core.sandbox import Arrived, Sandbox, SandboxOptions
+
+FAULTS: Final[dict[str, Callable[[Sandbox], object]]] = {
+    "cut": lambda s: s.drop_connections(),
+    "close 4009": lambda s: s.close_connections(4009),
+    "op 7": lambda s: s.ask_to_reconnect(),
+    "op 9 true": lambda s: s.invalidate_sessions(resumable=True),
+    "op 9 false": lambda s: s.invalidate_sessions(resumable=False),
+    "hung socket": lambda s: s.hang_connections(),
+    "missing ACK": lambda s: s.faults.lose_answer("heartbeat", times=3),
+    "token revoked": lambda s: s.revoke_tokens(),
+    "token revoked, cut": lambda s: (s.revoke_tokens(), s.drop_connections()),
+    "503 on reconnect": lambda s: (s.faults.answer("websocket", status=503, html=True), s.drop_connections()),
+    "late Hello, cut": lambda s: (s.faults.stall("hello", seconds=1), s.drop_connections()),
+    "resume cut": lambda s: (s.faults.cut("hello"), s.drop_connections()),
+    "redelivery": lambda s: s.faults.repeat_events(times=20),
+    "out of order": lambda s: s.faults.delay_event(),
+    "noise": lambda s: s.send_frame("{"),
+}
+
+
+def used_by(pid: int) -> tuple[float, int]:
+    """Return MB of memory and how many descriptors a process has; zeros where the system does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text("ascii")
+        memory = next(int(line.split()[1]) / 1000 for line in status.splitlines() if line.startswith("VmRSS"))
+        return memory, len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    except OSError:
+        return 0.0, 0
+
+
+async def soak(seconds: float, seed: int, pause: tuple[float, float]) -> int:
+    """Run it, and print what became of it."""
+    chance = random.Random(seed)
+    answers, happened = Counter[str](), Counter[str]()
+    options = SandboxOptions(heartbeat_interval_ms=1000, connect_timeout_seconds=90, replay_events=20_000)
+    with tempfile.TemporaryDirectory() as folder:
+        async with Sandbox.open(options) as sandbox:
+            stage = Stage(sandbox, Path(folder), Row("soak"))
+
+            def count(happening: object) -> None:
+                if isinstance(happening, Arrived):
+                    answers[happening.msg_id or ""] += 1
+
+            async def trouble() -> None:
+                while True:
+                    await asyncio.sleep(chance.uniform(*pause))
+                    name = chance.choice(list(FAULTS))
+                    happened[name] += 1
+                    FAULTS[name](sandbox)
+
+            sandbox.subscribe(count)
+            child = await stage.bot()
+            await stage.speak(10 * RATE)
+            before, end = used_by(child.process.pid), time.monotonic() + seconds
+            troubling = asyncio.create_task(trouble(), name="trouble")
+            while time.monotonic() < end:
+                await stage.speak(RATE)
+            troubling.cancel()
+            sandbox.faults.clear()
+            await stage.speak(10 * RATE)
+            patience = time.monotonic() + 90
+            while any(not answers[said.id] for said in stage.said) and time.monotonic() < patience:  # noqa: ASYNC110
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(2)
+            after = used_by(child.process.pid)
+            lost = [said for said in stage.said if not answers[said.id]]
+            twice = sum(answers[said.id] > 1 for said in stage.said)
+            print(f"{sum(happened.values())} faults:", ", ".join(f"{name} {times}" for name, times in happened.items()))
+            print(f"said {len(stage.said)}, answered {len(stage.said) - len(lost)}, lost {len(lost)}, twice {twice}")
+            print(f"memory {before[0]:.1f} -> {after[0]:.1f} MB, descriptors {before[1]} -> {after[1]}")
+            print(f"identifies {sandbox.calls['identify']}, resumes {sandbox.calls['resume']}")
+            if lost:
+                print("lost:", ", ".join(said.text for said in lost[:20]), *child.lines()[-60:], sep="\n  ")
+            await child.end()
+    return 1 if lost or twice else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=900)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pause", type=float, nargs=2, default=(3, 12), help="seconds between two faults")
+    given = parser.parse_args()
+    sys.exit(asyncio.run(soak(given.seconds, given.seed, tuple(given.pause))))
