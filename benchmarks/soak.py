@@ -1,4 +1,4 @@
-"""``python -m benchmarks.soak``: fifty things a second for a quarter of an hour, while something breaks again and again.
+"""``python -m benchmarks.soak``: fifty things a second for a quarter of an hour, while something breaks all the time.
 
 What the platform had was to be answered, once. Only faults after which the platform still has it are among those here.
 """

@@ -155,6 +155,7 @@ class Shard:
             self._went_down = ending.reason
             if ending.fresh_token:
                 self._tokens.invalidate(self._token)
+                self._discovery.failed()  # a refused identify may mean that the day's starts are used up by others
             what = "resuming" if ending.resume else "starting a new session"
             logger.warning("%s: %s; %s in %.1f s", self.name, ending.reason, what, ending.delay)
             await asyncio.sleep(ending.delay)

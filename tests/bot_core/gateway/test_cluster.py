@@ -364,3 +364,32 @@ async def test_a_socket_that_never_opens_is_given_up(
         await asyncio.wait_for(hung_up.wait(), 1)
     assert "did not open a WebSocket within 0.05 s" in warnings(caplog)[0]
     assert asked >= 2
+
+
+@pytest.mark.asyncio
+async def test_after_a_refused_identify_the_limit_is_asked_for_anew(
+    http: aiohttp.ClientSession, platform: FakePlatform, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"ws://127.0.0.1:{platform.port}/websocket"
+    answers = [info(url), info(url, remaining=0)]  # another process used the last ones
+
+    async def ask() -> GatewayInfo:
+        return answers.pop(0)
+
+    async def deliver(_dispatch: Dispatch) -> None:
+        raise AssertionError
+
+    tokens = AccessTokenSource(http, appid=APPID, client_secret=SECRET, token_url=platform.token_url)
+    discovery = Discovery(ask, ask_again=0)
+    gate = IdentifyGate(APPID, MemoryPacingStore(), discovery, window=0.01)
+    shard = Shard(http, GatewaySession(intents=INTENTS, timings=QUICK), tokens=tokens, discovery=discovery, gate=gate)
+    running = asyncio.create_task(shard.run(deliver))
+    connection = await platform.accept()
+    await connection.hello()
+    await connection.send({"op": 9, "d": False})
+    async with asyncio.timeout(2):
+        while "the platform allows no new session before" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert platform.connections.empty()
+    running.cancel()
+    await asyncio.wait({running})

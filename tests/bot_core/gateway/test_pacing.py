@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot_core.errors import OpenAPIError
 from bot_core.gateway.discovery import Discovery
@@ -68,6 +70,28 @@ async def test_no_window_anywhere_holds_more_than_are_allowed(store: PacingStore
         clock.now += (0.3, 7, 0, 2.4)[number % 4]
     starts.sort()
     assert all(later - earlier >= 5 - 1e-9 for earlier, later in zip(starts, starts[2:], strict=False))
+
+
+@given(
+    limit=st.integers(1, 4),
+    steps=st.lists(st.tuples(st.floats(0, 8), st.sampled_from([-1.0, 0.0, 3.0, 15.0])), min_size=1, max_size=30),
+)
+def test_whoever_asks_whenever_no_window_is_overfull(limit: int, steps: list[tuple[float, float]]) -> None:
+    clock = Clock()
+    store = MemoryPacingStore(clock)
+
+    async def book_all() -> list[float]:
+        starts = []
+        for pause, patience in steps:
+            clock.now += pause
+            wait = await book(store, limit=limit, patience=patience)
+            assert wait >= 0
+            if wait <= patience:
+                starts.append(clock.now + wait)
+        return sorted(starts)
+
+    starts = asyncio.run(book_all())
+    assert all(later - earlier >= 5 - 1e-6 for earlier, later in zip(starts, starts[limit:], strict=False))
 
 
 @pytest.mark.asyncio
