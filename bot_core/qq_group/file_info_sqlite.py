@@ -125,13 +125,14 @@ class SQLiteFileInfoStore:
 
     def _connect(self) -> None:
         try:
+            self._path = self._path.expanduser()
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._database = self._opened()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
                 raise self._unusable(error) from error
             self._begin_anew(error)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: a ~ that means nobody
             raise self._unusable(error) from error
         self._clear()
 

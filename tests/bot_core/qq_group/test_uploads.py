@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,27 @@ async def test_a_delivery_says_what_happened(sandbox: Sandbox, caplog: pytest.Lo
     assert delivery.tries == 4  # prepare, one part, its finish, the merge
     assert len(delivery.trace_ids) >= 2
     assert delivery.content_type == "video/mp4"
+
+
+@pytest.mark.parametrize("size", [1, 65_537, 262_145, 768 * KIB, 1_000_001, 3 * MIB])
+async def test_what_goes_up_in_one_request_is_what_was_given(sandbox: Sandbox, size: int, tmp_path: Path) -> None:
+    content, path = random.Random(size).randbytes(size), tmp_path / "a.bin"
+    await asyncio.to_thread(path.write_bytes, content)
+    async with outbox(sandbox) as out:
+        for given in (content, path):
+            [delivery] = (await out.send(Chain().file(given, f"{type(given).__name__}.bin"))).deliveries
+            assert delivery.way == "bytes"
+            arrived = (await sandbox.next_arrival()).media
+            assert arrived is not None
+            assert (arrived.sha256, arrived.size) == (sha256(content), size)
+
+
+async def test_a_body_that_is_made_while_it_is_sent_can_be_sent_again_with_another_token(sandbox: Sandbox) -> None:
+    content = random.Random(1).randbytes(MIB)
+    async with outbox(sandbox) as out:
+        await out.image(png(1))
+        sandbox.revoke_tokens()
+        await out.send(Chain().file(content, "a.bin"))
+    assert [one.media.sha256 for one in sandbox.arrived if one.media][1:] == [sha256(content)]
+    assert sandbox.calls["files"] == 3
+    assert sandbox.calls["token"] == 2
