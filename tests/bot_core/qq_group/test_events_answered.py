@@ -206,3 +206,21 @@ async def test_what_wants_no_acknowledgement_gets_none_and_a_repetition_none_eit
         await kit.sandbox.emit("INTERACTION_CREATE", {"type": 11})
         await kit.hear(bot)
     assert not kit.sandbox.calls["interactions"]
+
+
+async def test_it_is_acknowledged_even_where_the_bot_takes_nothing_more(kit: Kit) -> None:
+    adapter = kit.adapter()
+    taken, free = asyncio.Event(), asyncio.Event()
+
+    async def receive(_: Message | Event) -> None:
+        taken.set()
+        await free.wait()
+
+    async with adapter.open(), asyncio.TaskGroup() as tasks:
+        tasks.create_task(adapter.listen(receive), name="listen")
+        await kit.sandbox.connected()
+        await kit.sandbox.emit("INTERACTION_CREATE", pressed(kit.sandbox))
+        await taken.wait()
+        await acknowledged(kit.sandbox)
+        free.set()
+        adapter.stop()

@@ -201,3 +201,25 @@ async def test_unasked_messages_that_are_too_many_wait(sandbox: Sandbox, tmp_pat
         await send(bot, text(data))
         assert not kit.time.slept
     assert [one.content for one in sandbox.arrived] == ["one", "two", "hello"]
+
+
+async def test_a_token_that_was_given_to_one_who_gave_up_meanwhile_is_not_lost() -> None:
+    time = Time()
+    reply: asyncio.Task[None] | None = None
+
+    async def sleep(seconds: float) -> None:
+        time.now += seconds
+        time.slept.append(seconds)
+        if len(time.slept) == 2 and reply is not None:
+            reply.cancel()  # its turn has come, and it has not heard of it yet
+        await asyncio.sleep(0)
+
+    pace = Pacer("adaptive", rates=TEN, clock=time.clock, sleep=sleep)
+    pace.note("POST", G1, TOO_FAST)
+    unasked = asyncio.create_task(pace.turn("POST", G1, unasked=True))
+    reply = asyncio.create_task(pace.turn("POST", G1))
+    assert [type(one) for one in await asyncio.gather(unasked, reply, return_exceptions=True)] == [
+        type(None),
+        asyncio.CancelledError,
+    ]
+    assert await cost(pace, time, 1) == 0
