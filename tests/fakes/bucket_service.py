@@ -198,14 +198,22 @@ class BucketService(ABC):
 
     async def _serve(self, tls: ssl.SSLContext | None, ready: Future[str]) -> None:
         self._loop = asyncio.get_running_loop()
-        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)
+        server = web.Server(self._handle, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
             ready.set_result(f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}")
             await self._closing.wait()
         finally:
+            transports = [one.transport for one in server.connections]
             await runner.cleanup()
+            await asyncio.sleep(0)
+            # What still sends, or came in at the last moment, would outlive the loop.
+            for transport in (*transports, *(one.transport for one in server.connections)):
+                if transport is not None:
+                    transport.abort()
+            await asyncio.sleep(0.01)  # until each has told its protocol
 
     @property
     def netloc(self) -> str:
