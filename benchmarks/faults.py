@@ -214,7 +214,7 @@ async def cut_every_40(stage: Stage) -> None:
     """The network fails again and again."""
     await stage.bot()
     stage.mark()
-    for _ in range(3):
+    for _ in range(8):
         await stage.speak(40)
         stage.sandbox.drop_connections()
     await stage.speak(40)
@@ -232,6 +232,7 @@ async def dead_session(stage: Stage) -> None:
     stage.sandbox.kill_sessions()
     while (state := stage.sandbox.bots()[0])["session_id"] == before:
         if state["connected"]:
+            await asyncio.sleep(5.2)  # a connection that ends sooner, three times, would be waited for a minute
             stage.sandbox.drop_connections()  # it resumes, says nothing, and is cut again
         await asyncio.sleep(0.1)
     stage.row.live = time.time() - (stage.fault_at or 0)

@@ -82,7 +82,7 @@ class Timings:
         invalid_session: Before an identify that follows op 9.
         too_fast: After close code 4008.
         identify_gap: Between two identifies.
-        window: In which five disconnects of one session give it up.
+        window: In which five connections of one session that brought nothing give it up.
         silence: A session that had events before a resume, and has none for so long after it, is given up: some
             resume for ever and deliver nothing.
     """
@@ -423,9 +423,12 @@ class GatewaySession:
             self._failed_resumes += 1
         else:
             return
-        self._had_events = self._had_events or self._events > 0
-        self._ends.append(now)
-        while self._ends[0] <= now - self._timings.window:
+        if self._events:  # a session that delivers is not dead, however often its connections end
+            self._had_events = True
+            self._ends.clear()
+        else:
+            self._ends.append(now)
+        while self._ends and self._ends[0] <= now - self._timings.window:
             self._ends.popleft()
         resume_refused = refused and self.phase is Phase.RESUMING
         if resume_refused or self._failed_resumes >= _FAILED_RESUMES or len(self._ends) >= _DISCONNECTS:

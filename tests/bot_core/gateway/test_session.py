@@ -209,23 +209,35 @@ def test_a_cut_before_resumed_means_resume_again_three_times(live: Driver) -> No
     assert endings == [True, True, False]
 
 
-def test_five_disconnects_in_five_minutes_end_the_session(live: Driver) -> None:
+def test_five_connections_in_five_minutes_that_bring_nothing_end_the_session(live: Driver) -> None:
     kept = []
-    for seq in range(5):
+    for _ in range(6):  # the first one brought an event
         live.now += 50
-        live.event("X", {}, 10 + seq)
         ending = live.close(4009)
         kept.append(ending.resume)
         live.now += ending.delay
         if ending.resume:
             live.resume()
-    assert kept == [True] * 4 + [False]
+    assert kept == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+def test_a_session_that_delivers_is_kept_however_often_it_is_cut(live: Driver, replayed: bool) -> None:
+    for seq in range(20):
+        ending = live.close(None)
+        assert ending.resume
+        live.now += ending.delay
+        assert live.greet()["op"] == 6
+        if replayed:
+            live.event("X", {}, 10 + seq)
+        live.event("RESUMED", "", None)
+        if not replayed:
+            live.event("X", {}, 10 + seq)
 
 
 def test_disconnects_that_are_far_apart_do_not(live: Driver) -> None:
-    for seq in range(20):
+    for _ in range(20):
         live.now += 80
-        live.event("X", {}, 10 + seq)
         ending = live.close(4009)
         assert ending.resume
         live.now += ending.delay
