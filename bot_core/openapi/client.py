@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json as json_module
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -16,7 +17,7 @@ from bot_core.errors import OpenAPIError
 from bot_core.openapi.answers import no_answer, read_answer
 from bot_core.openapi.bodies import Base64Source, StreamedBody, streamed_json
 from bot_core.openapi.chunks import UploadPlan, read_plan
-from bot_core.openapi.codes import CodeKind, kind_of
+from bot_core.openapi.codes import CodeKind, kind_of, look_up
 from bot_core.openapi.pace import Pacer
 from bot_core.openapi.token import AccessTokenSource
 from bot_core.openapi.values import (
@@ -52,6 +53,8 @@ _LARGE_BODY_BYTES: Final = 256 * 1024
 
 # Compact, and Chinese as it is.
 _encode: Final = json_module.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+logger = logging.getLogger("bot_core.openapi")
 
 
 class OpenAPIClient:
@@ -282,7 +285,10 @@ class OpenAPIClient:
         try:
             return await self._authorised(request)
         except OpenAPIError as error:
-            self._pacer.note(method, path, error, unasked=unasked)
+            if error.path == path:  # and not the token's
+                self._pacer.note(method, path, error, unasked=unasked)
+            if error.codes and not any(map(look_up, error.codes)):
+                logger.warning("a code of the platform that is not known here: %s", error)
             raise
 
     async def _wait_turn(self, method: str, path: str, within: float | None, *, unasked: bool) -> float | None:

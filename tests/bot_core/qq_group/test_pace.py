@@ -189,6 +189,17 @@ async def test_a_bot_that_is_told_so_slows_down_for_that_chat_only(sandbox: Sand
         assert sum(kit.time.slept) >= 2.9
 
 
+async def test_too_many_tokens_asked_for_hold_no_message_back(sandbox: Sandbox, tmp_path: Path) -> None:
+    kit = Kit(sandbox, tmp_path)
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        sandbox.revoke_tokens()
+        sandbox.faults.answer("token", status=200, code=100001)
+        [handle] = await send(bot, text(data))
+        assert handle.attempts == 2
+        assert not bot.adapter.api._pacer.holds
+
+
 async def test_unasked_messages_that_are_too_many_wait(sandbox: Sandbox, tmp_path: Path) -> None:
     kit = Kit(sandbox, tmp_path)
     async with kit.start() as bot:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,17 @@ async def test_what_no_repetition_helps_is_not_repeated(
             await send(bot, text(data))
         assert kit.sandbox.faults.left("messages") == 1
         assert not kit.time.slept
+
+
+async def test_a_code_that_nobody_knows_is_judged_by_its_status_and_logged(
+    kit: Kit, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        kit.sandbox.faults.answer("messages", status=500, code=987654)
+        [handle] = await send(bot, text(data))
+        assert handle.attempts == 2
+    assert re.search(r"not known here: .*code 987654.*trace id \w+", caplog.text)
 
 
 async def test_a_code_for_one_more_try_gets_one_more(kit: Kit) -> None:
