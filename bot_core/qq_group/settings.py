@@ -17,6 +17,7 @@ from bot_core.qq_group.reply import ReplyLimits
 from bot_core.qq_group.timing import Timing
 from bot_core.webhook import WebhookOptions
 from qqmedia import ConfigurationError
+from qqmedia.guard import NameResolver
 
 __all__ = ("AdapterSettings", "Platform")
 
@@ -42,6 +43,7 @@ class AdapterSettings:
     max_handlers: int = 256
     inline_limit: int = 0
     reuse_across_chats: bool = True
+    resolver: NameResolver | None = None  # for tests: links are judged by what it says, wherever the platform is
     fetch_timeout: float = 60.0  # for the platform to fetch a URL; it is said to give up after about 5 s
     shutdown_grace: float = 10.0
     proactive_fallback: bool = False

@@ -15,7 +15,7 @@ from bot_core.qq_group.downloads import Downloads
 from bot_core.qq_group.file_info_sqlite import open_file_info_store
 from bot_core.qq_group.rescue import Rescue
 from bot_core.qq_group.uploads import Uploads
-from qqmedia.guard import GuardedSession, NameResolver
+from qqmedia.guard import GuardedSession
 
 if TYPE_CHECKING:
     from bot_core.openapi.client import OpenAPIClient
@@ -36,7 +36,6 @@ async def open_uploads(
     settings: AdapterSettings,
     *,
     platform_on_loopback: bool,
-    resolver: NameResolver | None = None,
 ) -> AsyncIterator[Uploads]:
     """Open it; on leaving, close all of it.
 
@@ -46,8 +45,7 @@ async def open_uploads(
         hosting: Who prepares and stores media.
         settings: Of the adapter.
         platform_on_loopback: The platform runs on this machine: it can fetch loopback addresses, and no address is
-            refused.
-        resolver: Says what host names of links and storages mean; the system's by default.
+            refused (that of a link is, where the settings say what names mean).
 
     Raises:
         ConfigurationError: The file that `QQMEDIA_CACHE` names cannot be used.
@@ -55,18 +53,19 @@ async def open_uploads(
     options, timing = settings.options, settings.timing
     async with AsyncExitStack() as stack:
 
-        def session(*, trust_env: bool = False) -> GuardedSession:
+        def session(*, everything: bool, trust_env: bool = False) -> GuardedSession:
             opened = GuardedSession(
-                everything=platform_on_loopback, resolver=resolver, timeout=_NO_LIMIT, trust_env=trust_env,
+                everything=everything, resolver=settings.resolver, timeout=_NO_LIMIT, trust_env=trust_env,
                 proxy=None if trust_env else settings.proxy,
             )  # fmt: skip
             stack.push_async_callback(opened.aclose)
             return opened
 
-        links = session(trust_env=options.media_trust_env)
-        chunked = ChunkedUploads(
-            api, PartStore(session(), plain_http=platform_on_loopback), sleep=timing.sleep, clock=timing.clock
+        links = session(
+            everything=platform_on_loopback and settings.resolver is None, trust_env=options.media_trust_env
         )
+        parts = PartStore(session(everything=platform_on_loopback), plain_http=platform_on_loopback)
+        chunked = ChunkedUploads(api, parts, sleep=timing.sleep, clock=timing.clock)
         rescue = Rescue(links, clock=timing.clock)
         stack.push_async_callback(rescue.aclose)
         yield Uploads(

@@ -165,18 +165,19 @@ class Uploads:
 
     async def _by_link(self, ready: Ready, target: Target) -> tuple[str, Delivery]:
         """Let the platform fetch it; where it cannot, upload what the author gave, or what is behind the link."""
-        trail, refused = Trail(), None
-        if not self._rescue.passes_over(ready.link):
-            got = await self._by_url(ready, target, ready.link, trail)
-            if isinstance(got, FileInfo):
-                return got.file_info, delivery_of(ready, None, "url", trail, url=ready.link)
-            refused = got
+        trail = Trail()
+        passed_over = self._rescue.passes_over(ready.link)
+        got = None if passed_over else await self._by_url(ready, target, ready.link, trail)
+        if isinstance(got, FileInfo):
+            return _fetched(ready, got, trail)
         try:
             upload = await self._behind_link(ready)
         except MediaError as error:
-            if refused is None:
-                raise
-            raise _neither(refused, error) from error
+            if got is None:  # passed over, which is no reason to give up
+                got = await self._by_url(ready, target, ready.link, trail)
+            if isinstance(got, FileInfo):
+                return _fetched(ready, got, trail)
+            raise _neither(got, error) from error
         ready = replace(ready, link="", upload=upload, host=None, filename=ready.filename or upload.filename)
         return await self._by_content(ready, upload, target, trail)
 
@@ -384,6 +385,10 @@ def _is_about_format(error: OpenAPIError) -> bool:
 def _is_about_source(error: OpenAPIError) -> bool:
     """Return whether the same once more, or another way, may do."""
     return kind_of(error) is CodeKind.MEDIA_SOURCE or may_pass(error)
+
+
+def _fetched(ready: Ready, info: FileInfo, trail: Trail) -> tuple[str, Delivery]:
+    return info.file_info, delivery_of(ready, None, "url", trail, url=ready.link)
 
 
 def _neither(refused: OpenAPIError, error: MediaError) -> OpenAPIError:

@@ -12,12 +12,15 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from bot_core.errors import MediaRefusedError
 from bot_core.qq_group.downloads import Downloads
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
+from bot_core.sandbox import Sandbox
 from qqmedia import MediaSourceError, MediaTooLargeError
 from qqmedia.guard import ForbiddenAddressError, GuardedSession
 from qqmedia.testing import Resolved
-from tests.bot_core.qq_group.uploading import MIB, url_of, web_server
+from tests.bot_core.qq_group.conftest import png
+from tests.bot_core.qq_group.uploading import MIB, outbox, sha256, url_of, web_server
 
 pytestmark = pytest.mark.asyncio
 
@@ -56,6 +59,8 @@ class Site:
         match request.path:
             case "/cat.png":
                 return web.Response(body=b"cat")
+            case "/picture.png":
+                return web.Response(body=png(1))
             case "/large":
                 return web.Response(body=LARGE)
             case "/endless":
@@ -176,6 +181,24 @@ async def test_a_name_that_changes_its_meaning_is_judged_at_each_connection(base
 async def test_a_name_that_nobody_knows_is_an_error(stack: AsyncExitStack) -> None:
     with pytest.raises(MediaSourceError, match="cannot be fetched"):
         await downloads(stack).fetch("http://nobody.example/x?sign=secret", stack)
+
+
+@pytest.mark.parametrize("download", [True, None])
+async def test_a_bot_fetches_nothing_inside_for_a_link(
+    sandbox: Sandbox, base: str, site: Site, download: bool | None
+) -> None:
+    async with outbox(sandbox, resolver=Names()) as out:
+        for inside in ("http://intranet/cat.png", base + "/cat.png", url_of(base, "/to?url=http://intranet/cat.png")):
+            sandbox.faults.answer("files", status=400, code=850026, times=2)
+            with pytest.raises((MediaSourceError, MediaRefusedError), match="nothing is fetched from") as caught:
+                await out.image(inside, download=download)
+            assert isinstance(caught.value, MediaRefusedError) is (download is None)
+            sandbox.faults.clear()
+        assert site.paths.count("/cat.png") == 0
+        if download:
+            await out.image(url_of(base, "/picture.png"), download=download)
+            assert sandbox.arrived[-1].media is not None
+            assert sandbox.arrived[-1].media.sha256 == sha256(png(1))
 
 
 async def test_a_proxy_of_the_environment_may_stand_inside_but_is_not_to_be_asked_for(

@@ -25,7 +25,6 @@ from qqmedia import (
     ChainBuilder,
     HostPolicy,
     MediaHost,
-    MediaSourceError,
     StoragePermissionError,
     StorageQuotaError,
     StorageUnavailableError,
@@ -341,12 +340,26 @@ async def test_a_link_to_a_voice_that_is_no_silk_is_encoded(sandbox: Sandbox) ->
 async def test_a_link_that_nobody_can_fetch_is_an_error_that_says_both(sandbox: Sandbox) -> None:
     link = f"{sandbox.api_base}/sandbox/media/nothing?sign=secret"
     async with outbox(sandbox) as out:
-        with pytest.raises(MediaRefusedError, match=r"850026.*could not be uploaded from here either.*404") as caught:
+        for _ in range(2):  # the second time its host is passed over
+            with pytest.raises(
+                MediaRefusedError, match=r"850026.*could not be uploaded from here either.*404"
+            ) as caught:
+                await out.image(link)
+            assert caught.value.code == 850026
+            assert "secret" not in str(caught.value)
+
+
+@pytest.mark.asyncio
+async def test_a_link_that_is_passed_over_and_cannot_be_fetched_here_is_given_to_the_platform_after_all(
+    sandbox: Sandbox,
+) -> None:
+    link = (await sandbox.attachment(png(1), filename="a.png"))["url"]
+    async with outbox(sandbox, options=QQGroupChainBuilderOptions(media_max_bytes=10)) as out:
+        sandbox.faults.answer("files", status=400, code=850026, times=2)
+        with pytest.raises(MediaRefusedError, match="larger than 10 bytes"):
             await out.image(link)
-        with pytest.raises(MediaSourceError, match="404"):  # its host is passed over
-            await out.image(link)
-    assert caught.value.code == 850026
-    assert "secret" not in str(caught.value)
+        delivery = await out.image(link)
+        assert (delivery.way, delivery.tries) == ("url", 1)
 
 
 @pytest.mark.asyncio
