@@ -279,6 +279,31 @@ async def test_a_format_that_is_refused_again_goes_as_a_file_card(sandbox: Sandb
         assert sandbox.calls["files"] == 3
 
 
+def too_many_pixels() -> bytes:
+    out = io.BytesIO()
+    Picture.new("1", (8000, 6000)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("content", [png(1)[:50], png(1)[:16] + b"\xff" * 100, too_many_pixels()], ids=len)
+async def test_a_picture_that_cannot_be_made_anew_goes_as_a_file_card_at_once(sandbox: Sandbox, content: bytes) -> None:
+    async with outbox(sandbox) as out:
+        sandbox.faults.answer("files", status=400, code=850019)
+        assert (await out.image(content)).kind == "file"
+        assert (await media(sandbox)).sha256 == sha256(content)
+        assert sandbox.calls["files"] == 2
+
+
+@pytest.mark.asyncio
+async def test_one_card_for_all_that_want_it_at_once(sandbox: Sandbox) -> None:
+    async with outbox(sandbox) as out:
+        sandbox.faults.answer("files", status=400, code=850019, times=2)
+        deliveries = await asyncio.gather(*(out.image(png(1), f"G{number}") for number in range(5)))
+        assert {one.kind for one in deliveries} == {"file"}
+        assert sandbox.calls["files"] == 3
+
+
 @pytest.mark.asyncio
 async def test_a_video_goes_as_a_file_card_at_once(sandbox: Sandbox) -> None:
     async with outbox(sandbox) as out:
@@ -379,6 +404,20 @@ async def test_a_builders_link_that_cannot_be_fetched_starts_again_from_what_the
 
 
 @pytest.mark.asyncio
+async def test_a_file_object_that_the_builder_has_read_is_taken_from_its_link(sandbox: Sandbox) -> None:
+    link = (await sandbox.attachment(png(2), filename="a.png"))["url"]
+
+    class Reads(ChainBuilder):
+        async def get_image(self, image: str | bytes) -> str | bytes:
+            return link
+
+    async with outbox(sandbox, Reads()) as out:
+        sandbox.faults.answer("files", status=400, code=850026, times=2)
+        await out.image(io.BytesIO(png(1)))
+        assert (await media(sandbox)).sha256 == sha256(png(2))
+
+
+@pytest.mark.asyncio
 async def test_a_builders_bytes_are_known_by_what_they_are(sandbox: Sandbox) -> None:
     class Stamps(ChainBuilder):
         def __init__(self) -> None:
@@ -399,7 +438,7 @@ async def test_a_builders_bytes_are_known_by_what_they_are(sandbox: Sandbox) -> 
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("code", [304080, 304082, 304083])
+@pytest.mark.parametrize("code", [304080, 304082, 304083, 40034004])
 @pytest.mark.parametrize("given", ["bytes", "link"])
 async def test_an_upload_that_is_refused_when_it_is_sent_is_done_again_once(
     sandbox: Sandbox, code: int, given: str
