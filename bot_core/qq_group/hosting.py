@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from bot_core.qq_group.builders import Builder, as_builder, start_builder
 from bot_core.qq_group.chain_builder import QQGroupChainBuilder
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
 from qqmedia import MediaKind, Reach, SupportsPublish
+from qqmedia.settings import chosen_driver
 
 __all__ = ("Hosting", "open_hosting")
 
@@ -48,7 +49,7 @@ async def open_hosting(
     """Open the media host; on leaving, close what was opened here and nothing else.
 
     Args:
-        given: `None` (``QQMEDIA_DRIVER``, else `local`), a driver's name or several, a host, or a chain builder.
+        given: `None` (as `qqmedia.open_host` takes it), a driver's name or several, a host, or a chain builder.
         options: Settings of the driver `local`.
         http: Lent to the host.
         platform_on_loopback: The platform can fetch loopback addresses.
@@ -59,6 +60,8 @@ async def open_hosting(
     """
     shared: dict[str, Any] = {"http": http, "platform_on_loopback": platform_on_loopback}
     async with AsyncExitStack() as stack:
+        if given is None:
+            given = await asyncio.to_thread(chosen_driver) or _DEFAULT_DRIVER
         names = _names(given)
         if names is not None:
             settings = _server_settings(options, names)
@@ -86,8 +89,6 @@ async def open_hosting(
 
 def _names(given: object) -> list[str] | None:
     """Return the names of the drivers, or `None` where no names were given."""
-    if given is None:
-        given = os.environ.get("QQMEDIA_DRIVER") or _DEFAULT_DRIVER
     if isinstance(given, str):
         return [name.strip() for name in given.split(",")]
     if isinstance(given, (list, tuple)) and all(isinstance(name, str) for name in given):

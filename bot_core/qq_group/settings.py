@@ -124,6 +124,16 @@ def check_shards(index: int, shards: int | str) -> None:
         raise ConfigurationError(f"shard_index must be from 0 to {shards - 1} (shards={shards}), got {index!r}")
 
 
+def _is_address(url: str) -> bool:
+    if any(one.isspace() or not one.isprintable() for one in url):  # urlsplit drops some of these in silence
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port has such a number
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """Where the platform is.
@@ -146,7 +156,7 @@ class Platform:
         base = settings.api_base or os.environ.get("QQ_API_BASE") or ""
         token_url = settings.token_url or ("" if settings.api_base else os.environ.get("QQ_TOKEN_URL")) or ""
         for name, url in (("api_base (QQ_API_BASE)", base), ("token_url (QQ_TOKEN_URL)", token_url)):
-            if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            if url and not _is_address(url):
                 raise ConfigurationError(f"{name} must be an http(s) URL, got {url!r}")
         if not base:
             return cls(DEFAULT_API_BASE, token_url or DEFAULT_TOKEN_URL)

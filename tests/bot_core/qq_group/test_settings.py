@@ -44,7 +44,16 @@ def test_whether_the_platform_is_on_this_machine(base: str, on_loopback: bool) -
     assert Platform.of(settings(api_base=base)).on_loopback is on_loopback
 
 
-@pytest.mark.parametrize("given", [{"api_base": "api.bot.qq.com"}, {"token_url": "ftp://x/y"}, {"api_base": "http://"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"api_base": "api.bot.qq.com"},
+        {"token_url": "ftp://x/y"},
+        {"api_base": "http://"},
+        {"api_base": "http://127.0.0.1:1\nhttp://x"},
+        {"token_url": "http://127.0.0.1:99999/x"},
+    ],
+)
 def test_an_address_that_is_none_is_refused(given: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="must be an http"):
         Platform.of(settings(**given))
