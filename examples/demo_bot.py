@@ -28,7 +28,8 @@ bot = AmiyaBot(
 @bot.on_message(keywords=["hello", "你好"], allow_direct=True)
 async def hello(data: Message) -> Chain:
     """Answer with text: `Chain(data)` is a reply, and mentions in a group whom it replies to."""
-    return Chain(data).text("Hello! 你好！ Say: picture 图片, album 相册, song 歌, voice 语音, video 视频, quiz 猜谜")
+    words = "picture 图片, album 相册, sticker 贴纸, song 歌, voice 语音, video 视频, movie 电影, quiz 猜谜"
+    return Chain(data).text("Hello! 你好！ Say: " + words)
 
 
 @bot.on_message(keywords=["picture", "图片"], allow_direct=True)
@@ -41,6 +42,12 @@ async def picture(data: Message) -> Chain:
 async def album(data: Message) -> Chain:
     """Send several pictures: QQ takes one a message, so this becomes three."""
     return Chain(data).text("Three pictures. 三张图片。").image(["dusk.jpg", "night.png", "chart.png"])
+
+
+@bot.on_message(keywords=["sticker", "贴纸"], allow_direct=True)
+async def sticker(data: Message) -> Chain:
+    """Send a picture in a format that QQ may refuse: it is turned into one that QQ takes."""
+    return Chain(data).text("A sticker. 一张贴纸。").image("sticker.webp")
 
 
 @bot.on_message(keywords=["song", "歌"], allow_direct=True)
@@ -62,6 +69,12 @@ async def voice(data: Message) -> Chain:
 async def video(data: Message) -> Chain:
     """Send a video: an mp4, which travels alone like a voice."""
     return Chain(data, at=False).video("film.mp4")
+
+
+@bot.on_message(keywords=["movie", "电影"], allow_direct=True)
+async def movie(data: Message) -> Chain:
+    """Send a large one: where the platform cannot fetch it from here, it goes up in parts."""
+    return Chain(data, at=False).video("movie.mp4")
 
 
 @bot.on_message(keywords=["quiz", "猜谜"], allow_direct=True)

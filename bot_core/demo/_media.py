@@ -22,6 +22,8 @@ _SIZE: Final = (640, 480)
 _FILM_SIZE: Final = (320, 240)
 _FILM_FRAMES: Final = 36
 _FILM_FRAMES_A_SECOND: Final = 15
+_MOVIE_BYTES: Final = 12_000_000  # above what goes up in one request
+_STICKER_SIZE: Final = (240, 240)
 
 Colour = tuple[int, int, int]
 
@@ -56,12 +58,14 @@ def make_media(folder: Path) -> DemoMedia:
     _dusk().save(folder / "dusk.jpg", quality=90)
     _night().save(folder / "night.png")
     _chart().save(folder / "chart.png")
+    _sticker().save(folder / "sticker.webp", lossless=True)
     (folder / "speech.wav").write_bytes(_sound.speech(_WAV_RATE).as_wav())
     stereo = folder / "song.wav"
     stereo.write_bytes(_sound.melody(_MP3_RATE).as_wav(channels=2))
     _encode.write_mp3(stereo, folder / "song.mp3")
     stereo.unlink()
     _encode.write_mp4([_ball(number) for number in range(_FILM_FRAMES)], _FILM_FRAMES_A_SECOND, folder / "film.mp4")
+    (folder / "movie.mp4").write_bytes(_grown((folder / "film.mp4").read_bytes(), _MOVIE_BYTES))
     return DemoMedia(folder, {"speech.wav": _sound.speech(SILK_RATE), "song.mp3": _sound.melody(SILK_RATE)})
 
 
@@ -114,6 +118,22 @@ def _chart() -> Image.Image:
         left = 90 + number * 85
         draw.rectangle((left, 428 - height, left + 55, 428), fill=(70, 130 + number * 18, 220 - number * 25))
     return picture
+
+
+def _sticker() -> Image.Image:
+    picture = Image.new("RGB", _STICKER_SIZE, (120, 200, 190))
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((30, 30, 210, 210), fill=(255, 220, 90), outline=(90, 60, 20), width=6)
+    for left in (80, 140):
+        draw.ellipse((left, 90, left + 20, 120), fill=(90, 60, 20))
+    draw.arc((75, 90, 165, 175), 20, 160, fill=(90, 60, 20), width=6)
+    return picture
+
+
+def _grown(film: bytes, size: int) -> bytes:
+    """Return the film with a box behind it that players skip, so that it has this size."""
+    free = size - len(film)
+    return film + free.to_bytes(4, "big") + b"free" + bytes(free - 8)
 
 
 def _ball(number: int) -> Image.Image:

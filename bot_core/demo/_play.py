@@ -36,7 +36,17 @@ EXIT_TERMINATED: Final = 143  # 128 + SIGTERM, as shells have it
 _GROUP: Final = "demo group"
 _SECRET: Final = "demo-secret"  # noqa: S105 - of accounts that exist for seconds, on loopback
 # Each driver's bot is an account of its own, so that nothing of one run is left over for the next.
-_APPIDS: Final = {"local": "102000001", "direct": "102000002"}
+_APPIDS: Final = {"local": "102000001", "direct": "102000002", "cos": "102000003"}
+# A storage behind a port that nobody listens on, and another way where it does not answer.
+_STORAGE_DOWN: Final = {
+    "QQMEDIA_DRIVER": "cos,direct",
+    "QQMEDIA_COS_BUCKET": "demo-1250000000",
+    "QQMEDIA_COS_REGION": "ap-guangzhou",
+    "QQMEDIA_COS_SECRET_ID": "demo",
+    "QQMEDIA_COS_SECRET_KEY": _SECRET,
+    "QQMEDIA_HOST_RETRIES": "1",  # who waits for the demo knows that it will not come back
+}
+_WAYS: Final = {"url": "url", "file_data": "bytes", "upload_id": "chunks"}
 
 _CONNECT_SECONDS: Final = 20.0
 _PATIENCE_SECONDS: Final = 15.0
@@ -126,9 +136,11 @@ class _Performance:
         await self._arrival(sandbox, bot, _APPIDS[scenes[0].driver])
         for scene in scenes:
             self._show.scene(SCENES.index(scene) + 1, scene)
+            _make_trouble(sandbox, scene)
             for step in scene.steps:
                 self._show.said(scene, step)
                 asked.append((scene, step, await self._step(sandbox, bot, scene, step)))
+            sandbox.faults.clear()
         for scene, step, said in asked:
             for arrived in (await sandbox.replies(said, 0))[len(step.answers) :]:
                 received = await self._receive(arrived, since=said.monotonic)
@@ -152,6 +164,8 @@ class _Performance:
             settings["QQMEDIA_LOCAL_HOST"] = "127.0.0.1"
             settings["QQMEDIA_LOCAL_PORT"] = str(free_port())
             settings["QQMEDIA_LOCAL_RESOURCE_PATH"] = str(self._scratch / driver / "resource")
+        elif driver == "cos":
+            settings |= _STORAGE_DOWN | {"QQMEDIA_COS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
         log = self._output / f"bot-{driver}.log"
         async with BotProcess.open(self._bot_file, folder=self._media.folder, settings=settings, log=log) as bot:
             yield bot
@@ -211,7 +225,16 @@ class _Performance:
         if file_info in self._file_infos:
             return "cache"
         self._file_infos.add(file_info)
-        return "url" if arrived.media is not None and arrived.media.way == "url" else "bytes"
+        return _WAYS[arrived.media.way] if arrived.media is not None else "bytes"
+
+
+def _make_trouble(sandbox: Sandbox, scene: Scene) -> None:
+    match scene.trouble:
+        case "unreachable":  # twice, as it is asked for once more
+            why = "download of the url failed: no connection within 5 s"
+            sandbox.faults.answer("files", status=400, code=850026, message=why, times=2)
+        case "expired":
+            sandbox.expire_files()
 
 
 def _kind(file_type: FileType) -> str:

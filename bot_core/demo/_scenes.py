@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 __all__ = ("SCENES", "Expected", "Scene", "Step")
 
@@ -15,7 +15,7 @@ class Expected:
     Attributes:
         text: Words that it must contain; empty for a message without text of its own.
         medium: Name of the file whose content it must carry, or `None`.
-        way: How the medium must have travelled: `url`, `bytes` or `cache`.
+        way: How the medium must have travelled: `url`, `bytes`, `chunks` or `cache`.
     """
 
     text: str = ""
@@ -39,7 +39,9 @@ class Scene:
         title: What it shows, in a word or two: it stands in a table.
         user: Who speaks.
         private: In a private chat, not in the group.
-        driver: Driver of the bot that answers.
+        driver: Driver of the bot that answers; `cos` is a storage that is down.
+        trouble: What befalls the platform before: it can fetch no URL (`unreachable`), or every `file_info` has run out
+            (`expired`).
     """
 
     title: str
@@ -47,6 +49,7 @@ class Scene:
     user: str = "Ann"
     private: bool = False
     driver: str = "local"
+    trouble: Literal["", "unreachable", "expired"] = ""
 
 
 _CAT: Final = "Look, a cat!"
@@ -100,6 +103,22 @@ SCENES: Final = (
         steps=(Step(says="picture", answers=(Expected(text=_CAT, medium="cat.png", way="cache"),)),),
     ),
     Scene(
+        title="webp picture",
+        steps=(Step(says="sticker", answers=(Expected(text="A sticker.", medium="sticker.webp", way="url"),)),),
+    ),
+    Scene(
+        title="expired file_info",
+        steps=(Step(says="picture", answers=(Expected(text=_CAT, medium="cat.png", way="url"),)),),
+        trouble="expired",
+    ),
+    Scene(
+        title="unreachable URL",
+        steps=(Step(says="图片", answers=(Expected(text=_CAT, medium="cat.png", way="bytes"),)),),
+        user="Bob",
+        private=True,
+        trouble="unreachable",
+    ),
+    Scene(
         title="bytes: picture",
         steps=(Step(says="picture", answers=(Expected(text=_CAT, medium="cat.png", way="bytes"),)),),
         driver="direct",
@@ -108,6 +127,16 @@ SCENES: Final = (
         title="bytes: voice",
         steps=(Step(says="song", answers=(Expected(medium="song.mp3", way="bytes"),)),),
         driver="direct",
+    ),
+    Scene(
+        title="12 MB behind NAT",
+        steps=(Step(says="movie", answers=(Expected(medium="movie.mp4", way="chunks"),)),),
+        driver="direct",
+    ),
+    Scene(
+        title="storage down",
+        steps=(Step(says="picture", answers=(Expected(text=_CAT, medium="cat.png", way="bytes"),)),),
+        driver="cos",
     ),
 )
 """Scenes of one driver stand together: the bot is started once for each."""

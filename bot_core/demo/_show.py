@@ -19,8 +19,9 @@ __all__ = ("Outcome", "Show")
 
 _COLUMNS: Final = ("scene", "message", "way", "size", "length", "after", "result")
 _MENTION: Final = re.compile(r'<@!?\w+>|<qqbot-at-user id="\w+" ?/>')
-_HOW: Final = {"bytes": "uploaded as bytes", "cache": "the platform had it already"}
+_HOW: Final = {"bytes": "uploaded as bytes", "chunks": "uploaded in parts", "cache": "the platform had it already"}
 _KB: Final = 1000
+_MB: Final = 1_000_000
 _WHOLE_MILLISECONDS: Final = 10
 
 
@@ -148,4 +149,6 @@ def _length(seconds: float | None) -> str:
 
 
 def _size(size: int) -> str:
+    if size >= _MB:
+        return f"{size / _MB:.1f} MB"
     return f"{size / _KB:.1f} KB" if size >= _KB else f"{size} B"

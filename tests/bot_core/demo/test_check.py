@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pysilk
 import pytest
+from PIL import Image
 
 from bot_core.demo import Expected
 from bot_core.demo._check import Medium, Received, Verdict, check
@@ -29,8 +30,10 @@ def silk_of(sound: Sound) -> bytes:
     return output.getvalue()
 
 
-def message(kind: str, content: bytes, *, text: str = "", way: str = "url") -> Received:
-    medium = Medium(kind=kind, way=way, url="http://127.0.0.1/x", content_type="image/png", content=content)
+def message(
+    kind: str, content: bytes, *, text: str = "", way: str = "url", content_type: str = "image/png"
+) -> Received:
+    medium = Medium(kind=kind, way=way, url="http://127.0.0.1/x", content_type=content_type, content=content)
     return Received(text=text, medium=medium, milliseconds=1)
 
 
@@ -71,6 +74,46 @@ def test_what_differs_is_named(media: DemoMedia, change: Callable[[Received], Re
     assert check(expected, right, media).right
 
     assert problem in fault(expected, change(right), media)
+
+
+def as_jpeg(path: Path) -> bytes:
+    out = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.convert("RGB").save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def test_a_converted_picture_may_lose_what_jpeg_loses(media: DemoMedia) -> None:
+    received = message("image", as_jpeg(media.path("sticker.webp")), content_type="image/jpeg")
+
+    assert check(Expected(medium="sticker.webp"), received, media) == Verdict(True, "same picture")
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "problem"),
+    [
+        (
+            lambda media: media.path("sticker.webp").read_bytes(),
+            "image/webp",
+            "arrived as image/webp, which QQ may not",
+        ),
+        (lambda media: as_jpeg(media.path("cat.png")), "image/jpeg", "with 640 x 480 pixels, not 240 x 240"),
+        (lambda media: as_jpeg(upside_down(media.path("sticker.webp"))), "image/jpeg", "does not look like its source"),
+    ],
+)
+def test_another_picture_is_found(
+    media: DemoMedia, content: Callable[[DemoMedia], bytes], content_type: str, problem: str
+) -> None:
+    received = message("image", content(media), content_type=content_type)
+
+    assert problem in fault(Expected(medium="sticker.webp"), received, media)
+
+
+def upside_down(path: Path) -> Path:
+    turned = path.with_name("turned.png")
+    with Image.open(path) as picture:
+        picture.rotate(180).save(turned)
+    return turned
 
 
 def test_a_picture_where_only_text_was_expected_is_found(media: DemoMedia) -> None:

@@ -38,12 +38,19 @@ def test_everything_arrives(tmp_path: Path) -> None:
     assert not done.stderr
     assert "\x1b" not in said
     assert not set(said) & set("─│┌┐└┘├┤━┃╭╮╰╯"), "a log is no place for boxes"
-    for way in ("fetched from http://127.0.0.1:", "uploaded as bytes", "the platform had it already"):
+    for way in (
+        "fetched from http://127.0.0.1:",
+        "uploaded as bytes",
+        "uploaded in parts",
+        "the platform had it already",
+    ):
         assert way in said
     assert not list((tmp_path / "tmp").iterdir())
     arrived, sent = tmp_path / "out" / "arrived", tmp_path / "out" / "sent"
     assert (arrived / "02-cat.png").read_bytes() == (sent / "cat.png").read_bytes()
     assert (arrived / "06-film.mp4").read_bytes() == (sent / "film.mp4").read_bytes()
+    assert (arrived / "10-sticker.jpg").is_file()
+    assert (arrived / "15-movie.mp4").stat().st_size == 12_000_000
     with wave.open(str(arrived / "04-song.wav")) as voice:
         assert voice.getnframes() / voice.getframerate() == pytest.approx(3.6, abs=0.1)
 

@@ -24,7 +24,8 @@ def looks_right(media: DemoMedia) -> None:
     assert media.path("song.mp3").read_bytes()[:3] == b"ID3"
     assert media.path("film.mp4").read_bytes()[4:8] == b"ftyp"
     assert sorted(path.name for path in media.folder.iterdir()) == [
-        "cat.png", "chart.png", "dusk.jpg", "film.mp4", "night.png", "song.mp3", "speech.wav",
+        "cat.png", "chart.png", "dusk.jpg", "film.mp4", "movie.mp4", "night.png", "song.mp3", "speech.wav",
+        "sticker.webp",
     ]  # fmt: skip
 
 
