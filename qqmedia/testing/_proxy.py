@@ -223,10 +223,10 @@ class FaultyProxy:
             elif pumps[1] not in done:
                 await pumps[1]  # the client has said all; the answer may still come
         finally:
+            up_writer.close()  # first: a second cancel would end what is awaited below
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            up_writer.close()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pause: float, limit: int | None) -> None:

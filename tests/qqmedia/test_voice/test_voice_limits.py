@@ -21,7 +21,16 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"
 
 
 def children() -> list[str]:
-    return " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
+    """Return the decoders that this process has; servers of other tests are its children too."""
+    numbers = " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
+    return [number for number in numbers if _name(number).startswith("ffmpeg")]
+
+
+def _name(number: str) -> str:
+    try:
+        return Path(f"/proc/{number}/comm").read_text()
+    except OSError:  # ended meanwhile
+        return ""
 
 
 def open_files() -> int:
