@@ -148,7 +148,7 @@ async def test_encoder_threads_and_children_give_way_to_everything_else(
     stand_in: Callable[[str], None], tmp_path: Path
 ) -> None:
     await asyncio.to_thread(stand_in, f'cut -d" " -f19 /proc/self/stat > {tmp_path}/nice; exec sleep 30')
-    async with SilkEncoder(VoiceOptions(timeout=0.5)) as encoder:
+    async with SilkEncoder(VoiceOptions(timeout=2)) as encoder:  # for a busy machine to begin with it
         await encoder.encode(wav_file(speech(0.1)))
         nice = {os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) for thread in encoder_threads()}
         assert nice == {10}
