@@ -24,7 +24,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-__all__ = ("ROOT", "Environment", "build_wheel", "closure")
+__all__ = ("ROOT", "Environment", "build_wheel", "closure", "pip")
 
 ROOT = Path(__file__).parents[2]
 _NEVER = re.compile(r"^(?:__pycache__|.*\.pth|__editable__.*|tests?)$")
@@ -51,9 +51,10 @@ def build_wheel(project: Path) -> Path:
     return wheel
 
 
-def pip(*arguments: str) -> None:
+def pip(*arguments: str, seconds: float = 50) -> None:
+    """Run the pip of the tests' environment."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
-    subprocess.run(command, check=True, timeout=50)
+    subprocess.run(command, check=True, timeout=seconds)
 
 
 def closure(*wanted: str, without: Collection[str] = ()) -> set[str]:

@@ -15,6 +15,8 @@ from webdav_server import Server
 from qqmedia import Driver, DriverSpec, MediaKind
 from qqmedia.testing import DriverAt, DriverConformance, make_content, make_upload, open_driver
 
+Opener = Callable[..., AbstractAsyncContextManager[Driver]]
+
 SPEC = qqmedia_register_drivers()
 
 
@@ -22,7 +24,7 @@ class TestWebDAV(DriverConformance):
     server: Server
 
     @pytest.fixture
-    def opener(self, server: Server) -> Callable[..., AbstractAsyncContextManager[Driver]]:
+    def opener(self, server: Server) -> Opener:
         self.server = server
 
         def open_it(url: str = server.url, password: str = server.password) -> AbstractAsyncContextManager[Driver]:
@@ -31,18 +33,16 @@ class TestWebDAV(DriverConformance):
         return open_it
 
     @pytest_asyncio.fixture
-    async def driver(self, opener: Callable[..., AbstractAsyncContextManager[Driver]]) -> AsyncIterator[Driver]:
+    async def driver(self, opener: Opener) -> AsyncIterator[Driver]:
         async with opener() as driver:
             yield driver
 
     @pytest.fixture
-    def faulty(self, server: Server, opener: Callable[..., AbstractAsyncContextManager[Driver]]) -> DriverAt:
+    def faulty(self, server: Server, opener: Opener) -> DriverAt:
         return DriverAt(server.address, lambda url: opener(server.url.replace(server.address, url)))
 
     @pytest.fixture
-    def wrong_credentials(
-        self, opener: Callable[..., AbstractAsyncContextManager[Driver]]
-    ) -> AbstractAsyncContextManager[Driver]:
+    def wrong_credentials(self, opener: Opener) -> AbstractAsyncContextManager[Driver]:
         return opener(password="wr0ng-password")
 
     @pytest.fixture
