@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Final, TypeVar
 
 import stamina
@@ -32,8 +33,17 @@ _OURS: Final = StorageError.__module__
 
 T = TypeVar("T")
 logger = logging.getLogger("qqmedia.host")
-# stamina says "stamina.retry_scheduled" on stderr where nobody has configured logging; our own line says more.
-logging.getLogger("stamina").addHandler(logging.NullHandler())
+# Set while stamina learns that a try of ours failed, and at no other time.
+_said_already: ContextVar[bool] = ContextVar("qqmedia_said_already", default=False)
+
+
+def _is_of_others(_record: logging.LogRecord) -> bool:
+    return not _said_already.get()
+
+
+# For every retry stamina says "stamina.retry_scheduled"; our own line says more. Its hooks and its logger belong to the
+# whole process: this takes out what is said of our retries, and nothing of anybody else's.
+logging.getLogger("stamina").addFilter(_is_of_others)
 
 
 class OpenDriver:
@@ -129,14 +139,19 @@ class OpenDriver:
             wait_max=wait * _LONGEST_PAUSE_FACTOR,
             wait_jitter=wait,
         )
-        async for attempt in attempts:
-            with attempt:
-                try:
-                    return await call()
-                except StorageError as error:
-                    if error.may_pass and attempt.num <= self._policy.retries:
-                        logger.warning("driver %r: %s; trying again (%d)", self.name, error, attempt.num)
-                    raise
+        try:
+            async for attempt in attempts:
+                _said_already.set(False)  # a driver may use stamina too
+                with attempt:
+                    try:
+                        return await call()
+                    except StorageError as error:
+                        if error.may_pass and attempt.num <= self._policy.retries:
+                            logger.warning("driver %r: %s; trying again (%d)", self.name, error, attempt.num)
+                            _said_already.set(True)
+                        raise
+        finally:
+            _said_already.set(False)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _checked(self, url: object) -> str | None:
