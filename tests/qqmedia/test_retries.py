@@ -35,12 +35,15 @@ class Retrying:
         try:
             async for attempt in stamina.retry_context(on=OSError, attempts=2, wait_initial=0, wait_jitter=0):
                 with attempt:
-                    self.tries += 1
-                    if self.tries < 4:
-                        raise OSError("reset")
+                    self._send()
         except OSError as error:
             raise StorageUnavailableError("reset") from error
         return f"https://pics.example/{upload.key}"
+
+    def _send(self) -> None:
+        self.tries += 1
+        if self.tries < 4:
+            raise OSError("reset")
 
 
 async def _put_twice_in_vain(caplog: pytest.LogCaptureFixture) -> list[str]:
