@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from qqmedia.errors import QQMediaError
+
 if TYPE_CHECKING:
     import aiohttp
 
@@ -53,6 +55,7 @@ class Resources:
         self._lent = http
         self._own: aiohttp.ClientSession | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="qqmedia")
+        self._closed = False
 
     @property
     def http(self) -> aiohttp.ClientSession:
@@ -66,12 +69,19 @@ class Resources:
         return self._own
 
     async def in_thread(self, function: Callable[..., T], /, *args: Any) -> T:
-        """Run a blocking function in the bounded threads."""
+        """Run a blocking function in the bounded threads.
+
+        Raises:
+            QQMediaError: The host was closed meanwhile.
+        """
+        if self._closed:
+            raise QQMediaError("the media host was closed while a medium was on its way")
         call = partial(function, *args) if args else function
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def aclose(self) -> None:
         """Close what is ours. A call that still runs in a thread is left to its own time limit."""
+        self._closed = True
         if self._own is not None:
             await self._own.close()
         self._threads.shutdown(wait=False, cancel_futures=True)

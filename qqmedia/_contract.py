@@ -14,13 +14,15 @@ from qqmedia import hookspecs
 from qqmedia.driver import DriverSpec
 from qqmedia.errors import DriverBrokenError
 
-__all__ = ("ANSWERS", "CONTRACT_VERSION", "check_plugin", "new_manager")
+__all__ = ("ANSWERS", "CONTRACT_VERSION", "check_name", "check_plugin", "new_manager")
 
 CONTRACT_VERSION: Final = 1  # of `qqmedia.driver`; a spec may ask for this one or an older one
 ANSWERS: Final = ("get_image", "get_voice", "get_video")  # the only hooks that may be coroutine functions
 
 # Variables and tables `QQMEDIA_<NAME>_*` with a meaning of their own.
-_RESERVED_NAMES: Final = frozenset({"host", "silk", "driver", "cache", "state", "config", "block", "debug"})
+_RESERVED_NAMES: Final = frozenset(
+    {"host", "silk", "image", "video", "driver", "cache", "state", "config", "block", "debug"}
+)
 # A name becomes a part of environment variables and a key of TOML.
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
 
@@ -72,14 +74,23 @@ def _is_async(function: Callable[..., object]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that no driver may have.
+
+    Raises:
+        DriverBrokenError: It says which names are allowed.
+    """
+    if name in _RESERVED_NAMES or not _NAME.fullmatch(name):
+        raise DriverBrokenError(
+            f"a driver cannot be called {name!r}: names match {_NAME.pattern} and are not one of"
+            f" {', '.join(sorted(_RESERVED_NAMES))}"
+        )
+
+
 def _check_spec(spec: object, names: Sequence[str] | None) -> None:
     if not isinstance(spec, DriverSpec):
         raise DriverBrokenError(f"qqmedia_register_drivers returned {spec!r:.80}; expected DriverSpec")
-    if spec.name in _RESERVED_NAMES or not _NAME.fullmatch(spec.name):
-        raise DriverBrokenError(
-            f"a driver cannot be called {spec.name!r}: names match {_NAME.pattern} and are not one of"
-            f" {', '.join(sorted(_RESERVED_NAMES))}"
-        )
+    check_name(spec.name)
     if names is not None and spec.name not in names:
         raise DriverBrokenError(f"its driver is called {spec.name!r}, its entry point {' and '.join(names)!r}")
     if spec.contract > CONTRACT_VERSION:

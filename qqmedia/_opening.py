@@ -30,8 +30,10 @@ from qqmedia.errors import (
     StorageUnavailableError,
 )
 from qqmedia.media import Workspace
+from qqmedia.pictures import ImageOptions, ImageTransform
 from qqmedia.plugins import Discovery, FoundDriver, Plugins, discover
 from qqmedia.settings import chosen_driver, load_options, load_settings
+from qqmedia.videos import VideoOptions, VideoTransform
 
 if TYPE_CHECKING:
     import aiohttp
@@ -95,6 +97,8 @@ class _Plan:
 
     policy: HostPolicy
     voice_options: object
+    image_options: ImageOptions
+    video_options: VideoOptions
     state_dir: Path
     secret: bytes
     chosen: Sequence[_Chosen]
@@ -112,7 +116,7 @@ async def open_parts(request: Request, stack: AsyncExitStack) -> Parts:
     resources = Resources(clock=request.clock, http=request.http)
     stack.push_async_callback(resources.aclose)
     plan: _Plan = await resources.in_thread(_plan, request)
-    transforms = Transforms(plan.plugins.transforms(), voice_options=plan.voice_options, in_thread=resources.in_thread)
+    transforms = _transforms(plan, resources)
     stack.push_async_callback(transforms.aclose)
     downloads = _Downloads(request, plan.policy, resources)
     stack.push_async_callback(downloads.aclose)
@@ -128,6 +132,12 @@ async def open_parts(request: Request, stack: AsyncExitStack) -> Parts:
     stack.push_async_callback(publisher.aclose)
     names = tuple(driver.name for driver in drivers)
     return Parts(names=names, resources=resources, preparer=preparer, publisher=publisher)
+
+
+def _transforms(plan: _Plan, resources: Resources) -> Transforms:
+    in_thread = resources.in_thread
+    seldom = (ImageTransform(plan.image_options, in_thread), VideoTransform(plan.video_options, in_thread))
+    return Transforms(plan.plugins.transforms(), seldom, voice_options=plan.voice_options, in_thread=in_thread)
 
 
 def _plan(request: Request) -> _Plan:
@@ -146,6 +156,8 @@ def _plan(request: Request) -> _Plan:
     return _Plan(
         policy=request.policy or load_options(HostPolicy, "host"),
         voice_options=load_options(voice.VoiceOptions, "silk"),
+        image_options=load_options(ImageOptions, "image"),
+        video_options=load_options(VideoOptions, "video"),
         state_dir=state_dir,
         secret=load_secret(state_dir),
         chosen=[_settle(choice, found[choice.name], discovery, request.settings) for choice in choices],

@@ -68,7 +68,8 @@ class Preparer:
             MediaError: It cannot be read, is not what was asked for, or is too large.
         """
         transforms = await self.transforms.of(kind)
-        limits = Limits(kind=kind, max_bytes=self.policy.max_bytes, hashed=not transforms, digests=self.digests)
+        hashed = not transforms or self.transforms.seldom(kind)
+        limits = Limits(kind=kind, max_bytes=self.policy.max_bytes, hashed=hashed, digests=self.digests)
         loaded = await self._load(source, limits, workspace)
         found = sniff(loaded.head)
         _check_source(kind, found, loaded.head)
@@ -77,8 +78,9 @@ class Preparer:
             filename=_name(filename or loaded.filename, kind, found), ttl=timedelta(seconds=self.policy.ttl),
             content=loaded.content, stamp=loaded.stamp, workspace=workspace,
         )  # fmt: skip
-        if transforms:
-            upload, found = await self._transform(upload, transforms)
+        start = loaded.content if isinstance(loaded.content, bytes) else loaded.head
+        if transforms and not self.transforms.passes(kind, start, loaded.size):
+            upload, found = await self._transform(upload, transforms, found)
         return self._named(upload, found.extension)
 
     async def _load(self, source: MediaSource, limits: Limits, workspace: Workspace) -> Loaded:
@@ -103,9 +105,14 @@ class Preparer:
         changed, found = await self._measured(changed)
         return self._named(changed, found.extension)
 
-    async def _transform(self, upload: Upload, transforms: Sequence[Transform]) -> tuple[Upload, Sniffed]:
+    async def _transform(
+        self, given: Upload, transforms: Sequence[Transform], found: Sniffed
+    ) -> tuple[Upload, Sniffed]:
+        upload = replace(given, sha256="")
         for transform in transforms:
             upload = await transform.apply(upload)
+        if given.sha256 and upload.content is given.content:  # at most a note was added
+            return replace(upload, sha256=given.sha256), found
         return await self._measured(upload)
 
     async def _measured(self, upload: Upload) -> tuple[Upload, Sniffed]:

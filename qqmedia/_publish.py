@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from qqmedia._breaker import Breaker
 from qqmedia._context import Clock
 from qqmedia._expiry import Expiry
 from qqmedia._puts import OpenDriver
@@ -86,11 +87,26 @@ class Publisher:
             if answer is not None:
                 return answer
         for shelf in self._shelves[:-1]:
-            try:
-                return await shelf.publish(upload)
-            except (StorageError, DriverBrokenError) as error:
-                logger.warning("%s; the next driver is tried", error)
-        return await self._shelves[-1].publish(upload)
+            if (hosted := await self._unless_resting(shelf, upload)) is not None:
+                return hosted
+        return await self._shelves[-1].publish(upload)  # never passed over: its error is the answer
+
+    async def _unless_resting(self, shelf: _Shelf, upload: Upload) -> HostedMedia | None:
+        if (known := shelf.known(upload)) is not None:
+            return known
+        breaker = shelf.breaker
+        if not breaker.admits():
+            return None
+        try:
+            hosted = await shelf.publish(upload)
+        except (StorageError, DriverBrokenError) as error:
+            breaker.failed(error)
+            return None
+        except BaseException:
+            breaker.gave_up()
+            raise
+        breaker.worked()
+        return hosted
 
     async def aclose(self) -> None:
         """End what is under way; nothing is deleted."""
@@ -164,6 +180,7 @@ class _Shelf:
     """What one driver holds, as far as this host knows."""
 
     def __init__(self, driver: OpenDriver, publisher: Publisher) -> None:
+        self.breaker = Breaker(driver.name, publisher.now)
         self._driver = driver
         self._publisher = publisher
         self._known: OrderedDict[str, _Stored] = OrderedDict()  # the oldest first
@@ -176,6 +193,10 @@ class _Shelf:
     async def publish(self, upload: Upload) -> HostedMedia:
         stored = self._good(upload) or await self._board(upload)
         return self._hosted(upload, stored)
+
+    def known(self, upload: Upload) -> HostedMedia | None:
+        stored = self._good(upload)
+        return None if stored is None else self._hosted(upload, stored)
 
     async def aclose(self) -> None:
         await self._expiry.aclose()

@@ -23,7 +23,7 @@ from qqmedia.voice._pcm import Abandoned, Stop
 from qqmedia.voice._reading import read_sound
 from qqmedia.voice._silk import MAGIC, SilkInfo, cut_silk, inspect_silk, is_silk, repair_silk
 
-__all__ = ("SilkEncoder", "SilkVoice")
+__all__ = ("SilkEncoder", "SilkVoice", "lower_priority")
 
 # Text replies stay as quick as without any voice; without it they take up to eight times as long.
 _NICE: Final = 10
@@ -120,7 +120,7 @@ class SilkEncoder:
         if self._slots is None or self._threads is None:
             count = os.cpu_count() or 1
             self._slots = asyncio.Semaphore(count)
-            self._threads = ThreadPoolExecutor(count, "qqmedia-silk", initializer=_lower_priority)
+            self._threads = ThreadPoolExecutor(count, "qqmedia-silk", initializer=lower_priority)
         return self._threads, self._slots
 
     async def _run(self, audio: bytes | Path, threads: ThreadPoolExecutor, slots: asyncio.Semaphore) -> SilkVoice:
@@ -211,7 +211,7 @@ def _digest(given: Input) -> bytes | None:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _lower_priority() -> None:
+def lower_priority() -> None:
     """Let everything else go first, where the system can do that for one thread. Children inherit it."""
     if sys.platform == "linux":  # elsewhere this number could be another process
         try:

@@ -23,7 +23,7 @@ from qqmedia.voice._input import Input, on_disk
 from qqmedia.voice._options import VoiceOptions
 from qqmedia.voice._pcm import RATE, Collector, Pcm, Stop
 
-__all__ = ("FORMATS", "PROMISING_FORMATS", "read_with_ffmpeg")
+__all__ = ("FORMATS", "PROMISING_FORMATS", "own_group", "read_with_ffmpeg")
 
 # Demuxers that read one file and follow no reference to another. Playlists and manifests are the ones that do.
 FORMATS: Final = (
@@ -76,11 +76,11 @@ def _start(program: str, path: Path, errors: IO[bytes]) -> subprocess.Popen[byte
     sound = ["-map", "0:a:0", "-vn", "-sn", "-dn", "-ac", "1", "-ar", str(RATE), "-f", "s16le", "-"]
     command = [program, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "info", *source, *sound]
     return subprocess.Popen(  # noqa: S603 - no shell, and only the path comes from outside, behind "file:"
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, **_own_group()
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, **own_group()
     )
 
 
-def _own_group() -> dict[str, Any]:
+def own_group() -> dict[str, Any]:
     """Keep Ctrl-C from the child: who started it decides when it ends."""
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
