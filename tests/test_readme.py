@@ -154,7 +154,7 @@ async def test_every_kind_of_media_arrives(folder: Path) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("name", ["options.py", "builder.py"])
+@pytest.mark.parametrize("name", ["options.py", "builder.py", "bucket.py"])
 async def test_the_ways_to_host_are_accepted(name: str, folder: Path) -> None:
     await run(f"python -W error {name}", folder, environment())
 
@@ -174,6 +174,30 @@ async def test_the_commands_do_what_they_say(folder: Path) -> None:
     assert (folder / "song.silk").read_bytes().startswith(b"\x02#!SILK_V3")
     with wave.open(str(folder / "song.wav")) as song:
         assert song.getframerate() == 24_000
+
+
+def test_the_settings_file_is_right(tmp_path: Path) -> None:
+    from qqmedia.plugins import discover
+    from qqmedia.settings import load_settings
+
+    (tmp_path / "qqmedia.toml").write_text(blocks("README.md")["qqmedia.toml"], "utf-8")
+    spec = discover().driver("cos").spec
+    assert spec is not None
+    assert callable(spec.settings)
+    settings = load_settings(spec.settings(), "cos", {})
+    assert settings.model_dump()["bucket"] == "pics-1250000000"
+
+
+@pytest.mark.parametrize(
+    "page", sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
+)
+def test_links_lead_somewhere(page: str) -> None:
+    path = ROOT / page
+    links = re.findall(
+        r"\]\(([^)#\s]+)[^)]*\)", re.sub(r"```.*?```|`[^`]*`", "", path.read_text("utf-8"), flags=re.DOTALL)
+    )
+    missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    assert missing == []
 
 
 def test_what_the_install_block_installs_is_this_project() -> None:
