@@ -96,6 +96,7 @@ class MultipleAccounts(HandlerBook):
         Raises:
             BotError: It runs already, or ran.
             Exception: What the first account died of, when all of them are dead.
+            SystemExit: A handler or a timed task called ``sys.exit``; all accounts have ended in order by then.
         """
         if self._started:
             state = "was closed" if self._ended.is_set() else "run already"
@@ -107,6 +108,8 @@ class MultipleAccounts(HandlerBook):
                 await self._run()
         finally:
             self._ended.set()
+        if self._exit is not None:
+            raise self._exit
         if not self._stopping and self._failures:
             raise next(iter(self._failures.values()))
 
@@ -142,6 +145,8 @@ class MultipleAccounts(HandlerBook):
     async def _live(self, bot: AmiyaBot) -> None:
         try:
             await bot.start()
+        except SystemExit as error:
+            self.end_with(error)
         except Exception as error:  # one account's fault must not touch the others
             self._failures[bot] = error
             if isinstance(error, (BotError, QQMediaError)):

@@ -89,6 +89,7 @@ class AmiyaBot(HandlerBook):
             GatewayError: The platform ended the connection for a reason that does not pass.
             ConfigurationError: Something is set wrongly.
             BotError: It runs already, or ran.
+            SystemExit: A handler or a timed task called ``sys.exit``; the bot has ended in order by then.
         """
         if self._started:
             state = "was closed" if self._ended.is_set() else "runs already"
@@ -104,6 +105,8 @@ class AmiyaBot(HandlerBook):
                     await self._serve()
         finally:
             self._ended.set()
+        if self._exit is not None:
+            raise self._exit
 
     def stop(self) -> None:
         """Ask the bot to end, without waiting for it; again does nothing."""
@@ -152,7 +155,9 @@ class AmiyaBot(HandlerBook):
 
     async def _serve(self) -> None:
         """Listen, and see every handler and timed task end before the adapter closes."""
-        dispatcher = self._dispatcher = Dispatcher(self, self._handling.handle, self.instance.max_handlers)
+        dispatcher = self._dispatcher = Dispatcher(
+            self, self._handling.handle, self.instance.max_handlers, on_exit=self.end_with
+        )
         grace = self.instance.shutdown_grace
         try:
             if not self._stopping:

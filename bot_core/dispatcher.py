@@ -30,9 +30,12 @@ class Dispatcher:
     A handler that only waits for a message takes no place, so that the message gets through.
     """
 
-    def __init__(self, owner: object, handle: Handle, max_handlers: int) -> None:
+    def __init__(
+        self, owner: object, handle: Handle, max_handlers: int, *, on_exit: Callable[[SystemExit], None]
+    ) -> None:
         self._owner = owner
         self._handle = handle
+        self._on_exit = on_exit  # told of a handler's `sys.exit`, which must not tear down the loop
         self._max_handlers = max_handlers
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0  # without those that only wait for a message
@@ -114,7 +117,10 @@ class Dispatcher:
         current_slot.set(Slot(self._owner, self._change_running))
         current_delivery.set(delivery)
         try:
-            await self._handle(item)
+            try:
+                await self._handle(item)
+            except SystemExit as error:  # out of the task it would end the loop, and the event would come again
+                self._on_exit(error)
             if delivery is not None:  # one that is cancelled has not finished: its event is to come again
                 delivery.finish()
         finally:

@@ -68,7 +68,19 @@ class HandlerBook:
         self.group_configs: dict[str, GroupConfig] = {}
         self.own_prefix_keywords: list[str] = []
         self.hooks: dict[str, list[Callable[..., Any]]] = {}
-        self._timed = TimedTasks(self)
+        self._timed = TimedTasks(self, self.end_with)
+        self._exit: SystemExit | None = None
+
+    def stop(self) -> None:
+        """Ask what runs with these handlers to end."""
+        raise NotImplementedError
+
+    def end_with(self, error: SystemExit) -> None:
+        """End in order, as a handler or a timed task called ``sys.exit``; `start` raises the first such `error`."""
+        if self._exit is None:
+            logger.info("ending, as sys.exit(%s) was called", "" if error.code is None else repr(error.code))
+            self._exit = error
+        self.stop()
 
     def on_message(  # noqa: PLR0917 - AmiyaBot's signature
         self,

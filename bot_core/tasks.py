@@ -42,8 +42,9 @@ class _TimedTask:
 class TimedTasks:
     """The timed tasks that were registered on one bot."""
 
-    def __init__(self, bot: object) -> None:
+    def __init__(self, bot: object, on_exit: Callable[[SystemExit], None]) -> None:
         self._bot = bot
+        self._on_exit = on_exit
         self._entries: list[_TimedTask] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = False
@@ -103,6 +104,8 @@ class TimedTasks:
         entry.running = True
         try:
             await call(entry.function, self._bot)
+        except SystemExit as error:  # out of the task it would tear down the loop
+            self._on_exit(error)
         except Exception:  # a bot author's bug must not stop the next run
             logger.exception("timed task %s failed", describe(entry.function))
         finally:

@@ -55,9 +55,21 @@ def _execute(file: Path) -> dict[str, Any]:
 
 async def _start(bots: list[AmiyaBot | MultipleAccounts]) -> None:
     """Run the bots; the first that fails ends the others, and its error comes out as it is."""
-    tasks = [asyncio.create_task(bot.start(), name="bot") for bot in bots]
+    exits: list[SystemExit] = []
+
+    async def run(bot: AmiyaBot | MultipleAccounts) -> None:
+        try:
+            await bot.start()
+        except SystemExit as error:  # out of a task it would tear down the loop before the others have ended
+            exits.append(error)
+            for one in bots:
+                one.stop()
+
+    tasks = [asyncio.create_task(run(bot), name="bot") for bot in bots]
     try:
         await asyncio.gather(*tasks)
     finally:
         await asyncio.gather(*(bot.close() for bot in bots))
         await asyncio.gather(*tasks, return_exceptions=True)
+    if exits:
+        raise exits[0]

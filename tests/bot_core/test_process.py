@@ -199,6 +199,62 @@ def test_qqbot_run_starts_the_bots_of_a_file_and_ends_them(tmp_path: Path) -> No
     assert child.returncode == 0, err
 
 
+@pytest.mark.parametrize("command", [(), QQBOT_RUN])
+@pytest.mark.parametrize("accounts", ["", "MultipleAccounts(make('2'), bot)"])
+def test_sys_exit_in_a_handler_ends_the_bot_in_order_with_that_code(
+    tmp_path: Path, command: tuple[str, ...], accounts: str
+) -> None:
+    program = f"""
+from bot_core import MultipleAccounts
+from bot_core.slots import Delivery, current_delivery
+bot = make()
+all = {accounts or "bot"}
+@bot.on_message(keywords="quit")
+async def quit(data):
+    asyncio.create_task(bot.instance.say("slow"))
+    await asyncio.sleep(0.05)
+    sys.exit(3)
+@bot.on_message(keywords="slow")
+async def slow(data):
+    await asyncio.sleep(0.1)
+    print("the other one was let finish", flush=True)
+@bot.timed_task()
+async def ask(given):
+    await bot.instance.listening.wait()
+    current_delivery.set(Delivery(lambda: print("used", flush=True)))
+    await bot.instance.say("quit")
+"""
+    if not command:
+        program += "asyncio.run(all.start())"
+    child = run(tmp_path, program, *command)
+    out, err = child.communicate(timeout=20)
+    assert child.returncode == 3, err
+    said = [line for line in out.splitlines() if not line.startswith("listening")]
+    assert said == ["used", "the other one was let finish", "used"]
+    assert "Traceback" not in err
+    assert "never retrieved" not in err
+
+
+def test_sys_exit_in_a_timed_task_ends_the_bot_too(tmp_path: Path) -> None:
+    program = """
+from bot_core import MultipleAccounts
+bot = make()
+bots = MultipleAccounts(bot)
+@bots.timed_task()
+async def task(given):
+    await bot.instance.listening.wait()
+    sys.exit("enough")
+try:
+    asyncio.run(bots.start())
+finally:
+    print("closed", bot.instance.closed)
+"""
+    child = run(tmp_path, program)
+    out, err = child.communicate(timeout=20)
+    assert (child.returncode, out.splitlines()[-1], err.splitlines()[-1]) == (1, "closed 1", "enough")
+    assert "Traceback" not in err
+
+
 def test_qqbot_run_does_not_start_again_what_ran(tmp_path: Path) -> None:
     program = """
 bot = make()
