@@ -114,7 +114,8 @@ class Dispatcher:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, item: Message | Event, delivery: Delivery | None) -> None:
-        current_slot.set(Slot(self._owner, self._change_running))
+        slot = Slot(self._owner, self._change_running)
+        current_slot.set(slot)
         current_delivery.set(delivery)
         try:
             try:
@@ -124,7 +125,7 @@ class Dispatcher:
             if delivery is not None:  # one that is cancelled has not finished: its event is to come again
                 delivery.finish()
         finally:
-            self._change_running(-1)
+            slot.end()
 
     def _change_running(self, step: int) -> None:
         self._running += step

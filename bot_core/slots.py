@@ -62,6 +62,12 @@ class Slot:
         """Whether it only waits for a message, and so takes no place."""
         return self._waits > 0
 
+    def end(self) -> None:
+        """Give the place up, as the handler has returned; what its tasks wait for afterwards counts no more."""
+        on_change, self._on_change = self._on_change, None
+        if on_change is not None and not self.parked:
+            on_change(-1)
+
     def _count(self, step: int) -> None:
         was_parked = self.parked
         self._waits += step

@@ -98,6 +98,45 @@ async def test_a_handler_that_waits_takes_no_place(in_a_task_of_its_own: bool) -
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("lets_it_wait", [False, True])  # before the handler returns, or afterwards
+async def test_a_task_that_waits_after_its_handler_returned_makes_no_room(lets_it_wait: bool) -> None:
+    bot, adapter = make_bot()
+    adapter.max_handlers = 2
+    now, most, tasks = 0, 0, []
+    gate = asyncio.Event()
+
+    @bot.on_message(keywords="ask")
+    async def ask(data: Message) -> None:
+        tasks.append(asyncio.create_task(data.wait()))
+        if lets_it_wait:
+            await asyncio.sleep(0)
+
+    @bot.on_message(keywords="slow")
+    async def slow(data: Message) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await gate.wait()
+        now -= 1
+
+    async with running(bot):
+        for user in range(6):
+            await adapter.say("ask", user=f"U{user}")
+        await settled()
+        assert bot.status().handlers_running == 0
+        for user in range(12):
+            await adapter.say("slow", user=f"V{user}")
+        await settled()
+        assert (most, bot.status().handlers_running) == (2, 2)
+        for user in range(6):
+            await adapter.say("an answer", user=f"U{user}")
+        gate.set()
+        assert [answer is not None for answer in await asyncio.gather(*tasks)] == [True] * 6
+        await settled()
+        assert (most, bot.status().handlers_running) == (2, 0)
+
+
+@pytest.mark.asyncio
 async def test_running_handlers_finish_within_the_grace_and_can_send() -> None:
     bot, adapter = make_bot()
 
