@@ -10,6 +10,7 @@ Importing this package loads no HTTP client, no cloud SDK and no settings librar
 
 from __future__ import annotations
 
+from qqmedia._safe import safe_format
 from qqmedia.chain_builder import ChainBuilder, SupportsPublish
 from qqmedia.driver import (
     Driver,
@@ -83,4 +84,5 @@ __all__ = (
     "hookspec",
     "open_host",
     "reach_of",
+    "safe_format",
 )

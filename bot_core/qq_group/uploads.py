@@ -22,7 +22,6 @@ from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.values import FileInfo, Target
 from bot_core.qq_group.builders import Builder, as_builder, ask, is_link
 from bot_core.qq_group.chain_builder import QQGroupChainBuilder
-from bot_core.qq_group.converting import made_anew
 from bot_core.qq_group.file_info import FileInfoKey, FileInfoStore, usable_seconds
 from bot_core.qq_group.media import FILE_TYPES, Ready, as_card, delivery_of, last_part, parts_of
 from bot_core.qq_group.reuse import Reuse
@@ -37,6 +36,7 @@ from qqmedia import (
     StorageError,
     SupportsPublish,
     Upload,
+    safe_format,
 )
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ class Uploads:
         return _Got(FileInfo(file_info=info, ttl_seconds=None, file_uuid="", raw={}), delivery)
 
     async def _anew(self, ready: Ready, upload: Upload) -> Upload | None:
-        content = await made_anew(upload)
+        content = await safe_format(upload)
         if content is None:
             return None
         name = upload.filename if ready.kind is MediaKind.FILE else None
