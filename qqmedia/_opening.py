@@ -32,7 +32,7 @@ from qqmedia.errors import (
 from qqmedia.media import Workspace
 from qqmedia.pictures import ImageOptions, ImageTransform
 from qqmedia.plugins import Discovery, FoundDriver, Plugins, discover
-from qqmedia.settings import chosen_driver, load_options, load_settings
+from qqmedia.settings import check_names, chosen_driver, load_options, load_settings
 from qqmedia.videos import VideoOptions, VideoTransform
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ def _plan(request: Request) -> _Plan:
     names = {choice.name for choice in choices}
     found = {name: discovery.driver(name) for name in names}
     discovery.warn_about_broken_plugins(chosen=names)
+    check_names(discovery.names)
     state_dir = state_folder(request.state_dir)
     voice = importlib.import_module("qqmedia.voice")
     return _Plan(

@@ -106,6 +106,11 @@ class Discovery:
     plugins: Sequence[FoundPlugin]
     blocked: frozenset[str] = frozenset()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All names of drivers and plugins, usable or not, kept out or not."""
+        return self.blocked.union((one.name for one in self.drivers), (one.name for one in self.plugins))
+
     def driver(self, name: str) -> FoundDriver:
         """Return the driver of this name, with its `spec`.
 

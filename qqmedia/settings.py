@@ -8,24 +8,22 @@ settings that are plainly no secrets.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
-import tomllib
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from qqmedia._config_file import DEFAULT_FILE, read_tables
+from qqmedia._spelling import check_main_table, check_names, prefix, suggestion
 from qqmedia.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic.fields import FieldInfo
 
-__all__ = ("chosen_driver", "load_options", "load_settings")
+__all__ = ("check_names", "chosen_driver", "load_options", "load_settings")
 
-_DEFAULT_FILE: Final = "qqmedia.toml"
 # Parts of a setting's name that forbid showing its value.
 _SECRET_WORDS: Final = ("secret", "key", "token", "password", "passwd", "credential", "auth")
 _SHOWN_CHARACTERS: Final = 60  # of a wrong value
@@ -61,7 +59,7 @@ class _Names:
         """Return the field that `given` means, or raise with the nearest name."""
         if given in self.fields:
             return self.fields[given]
-        raise ConfigurationError(f"{what} is not a setting of {where}{_suggestion(given, self.fields)}")
+        raise ConfigurationError(f"{what} is not a setting of {where}{suggestion(given, self.fields)}")
 
 
 def chosen_driver() -> Any:
@@ -70,10 +68,8 @@ def chosen_driver() -> Any:
     Raises:
         ConfigurationError: The file is wrong, or has another key than `driver` there.
     """
-    path, tables = _read_file()
-    for key, value in tables.items():
-        if not isinstance(value, dict) and key != "driver":
-            raise ConfigurationError(f"{path}: {key!r} is not a setting of [qqmedia]{_suggestion(key, ['driver'])}")
+    path, tables = read_tables()
+    check_main_table(path, tables)
     return os.environ.get("QQMEDIA_DRIVER") or tables.get("driver")
 
 
@@ -139,23 +135,19 @@ def _from_keywords(names: _Names, name: str, keywords: Mapping[str, Any]) -> Ite
 def _from_environment(
     model: type[BaseModel], names: _Names, name: str, other_names: Collection[str]
 ) -> Iterator[tuple[str, _Given]]:
-    prefix = _prefix(name)
-    longer = tuple(_prefix(other) for other in other_names if _prefix(other).startswith(prefix) and other != name)
+    own = prefix(name)
+    longer = tuple(prefix(other) for other in other_names if prefix(other).startswith(own) and other != name)
     for variable, value in sorted(os.environ.items()):
         upper = variable.upper()
-        if not upper.startswith(prefix) or (longer and upper.startswith(longer)) or not value:
+        if not upper.startswith(own) or (longer and upper.startswith(longer)) or not value:
             continue
         by_variable = {accepted.upper(): accepted for accepted in names.fields}
-        accepted = by_variable.get(upper.removeprefix(prefix))
+        accepted = by_variable.get(upper.removeprefix(own))
         if accepted is None:
-            near = _suggestion(upper, [prefix + one for one in by_variable])
+            near = suggestion(upper, [own + one for one in by_variable])
             raise ConfigurationError(f"environment variable {variable} is not a setting of {name!r}{near}")
         field = names.fields[accepted]
         yield field, _Given(_decode(field, model.model_fields[field], value, variable), f"variable {variable}")
-
-
-def _prefix(name: str) -> str:
-    return f"QQMEDIA_{name.upper().replace('-', '_')}_"
 
 
 def _decode(field: str, info: FieldInfo, value: str, variable: str) -> Any:
@@ -169,13 +161,13 @@ def _decode(field: str, info: FieldInfo, value: str, variable: str) -> Any:
 
 
 def _from_file(names: _Names, name: str, section: str | None) -> Iterator[tuple[str, _Given]]:
-    path, tables = _read_file()
+    path, tables = read_tables()
     heading, table = f"[qqmedia.{name}]", tables.get(name, {})
     if section is not None:
         sections = [key for key, value in table.items() if isinstance(value, dict)] if isinstance(table, dict) else []
         heading = f"[qqmedia.{name}.{section}]"
         if section not in sections:
-            raise ConfigurationError(f"{path} has no table {heading}{_suggestion(section, sections)}")
+            raise ConfigurationError(f"{path} has no table {heading}{suggestion(section, sections)}")
         table = table[section]
     if not isinstance(table, dict):
         raise ConfigurationError(f"{path}: qqmedia.{name} must be a table of settings, {heading}")
@@ -184,25 +176,6 @@ def _from_file(names: _Names, name: str, section: str | None) -> Iterator[tuple[
             continue  # a section, for whoever asks for `name:section`
         field = names.field(key, what=f"{path}: {key!r} in {heading}", where=f"{name!r}")
         yield field, _Given(value, f"{key!r} in {heading} of {path}")
-
-
-def _read_file() -> tuple[Path, dict[str, Any]]:
-    asked_for = os.environ.get("QQMEDIA_CONFIG")
-    path = Path(asked_for or _DEFAULT_FILE)
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        if not asked_for:
-            return path, {}
-        raise ConfigurationError(f"QQMEDIA_CONFIG names {path}, which does not exist") from None
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:  # not TOML (the text says line and column), or not UTF-8
-        raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
-    tables = content.get("qqmedia", {})
-    if not isinstance(tables, dict):
-        raise ConfigurationError(f"{path}: qqmedia must be a table, such as [qqmedia.local]")
-    return path, tables
 
 
 def _validate(
@@ -230,8 +203,8 @@ def _complaints(
         field = by_key.get(location[0], location[0]) if location else ""
         if problem["type"] == "missing" and field not in given:
             yield (
-                f"{field!r} of {name!r} is not set: give {field}=..., {_prefix(name)}{field.upper()},"
-                f" or {field} in {heading} of {_DEFAULT_FILE}"
+                f"{field!r} of {name!r} is not set: give {field}=..., {prefix(name)}{field.upper()},"
+                f" or {field} in {heading} of {DEFAULT_FILE}"
             )
             continue
         wrong = problem["msg"].removeprefix("Value error, ")
@@ -253,10 +226,3 @@ def _aliases(info: FieldInfo) -> list[str]:
     alias = info.validation_alias
     choices = getattr(alias, "choices", [alias])
     return [choice for choice in choices if isinstance(choice, str)]
-
-
-def _suggestion(given: str, names: Collection[str]) -> str:
-    if near := difflib.get_close_matches(given, names, n=1):
-        return f"; did you mean {near[0]!r}?"
-    known = ", ".join(sorted(names))
-    return f"; known are: {known}" if known else ""

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, model_validator
 
-from qqmedia import ConfigurationError
-from qqmedia.settings import chosen_driver, load_settings
+from qqmedia import ConfigurationError, open_host
+from qqmedia.settings import check_names, chosen_driver, load_settings
 
 
 class Store(BaseModel):
@@ -149,9 +149,6 @@ def test_the_file_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path.write_text("qqmedia = 7\n")
     with pytest.raises(ConfigurationError, match="must be a table"):
         load_settings(Store, "store", {})
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigurationError, match="not valid TOML"):
-        load_settings(Store, "store", {})
 
 
 def test_the_driver_is_chosen_by_environment_then_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +161,85 @@ def test_the_driver_is_chosen_by_environment_then_file(tmp_path: Path, monkeypat
 
 def test_another_key_in_the_main_table_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "qqmedia.toml").write_text('[qqmedia]\ndrivr = "direct"\n')
-    with pytest.raises(
-        ConfigurationError, match=r"toml: .drivr. is not a setting of \[qqmedia\]; did you mean"
-    ):
+    with pytest.raises(ConfigurationError, match=r"toml: .drivr. is not a setting of \[qqmedia\]; did you mean"):
         chosen_driver()
+
+
+def test_a_file_from_a_windows_editor_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "qqmedia.toml"
+    path.write_text('[qqmedia]\ndriver = "direct"\n', "utf-8-sig")
+    assert chosen_driver() == "direct", "the mark at the start is no part of the text"
+    path.write_bytes("# 图床\n[qqmedia]\n".encode("gbk"))
+    with pytest.raises(ConfigurationError, match=r"qqmedia.toml is not in UTF-8 \(byte \d+\); save it as UTF-8"):
+        chosen_driver()
+
+
+INSTALLED = ("cos", "local", "s3", "s3-backup", "watermark")
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("QQMEDIA_LOCL_PORT", "QQMEDIA_LOCAL_PORT"),
+        ("QQMEDIA_HOSTT_TTL", "QQMEDIA_HOST_TTL"),
+        ("QQMEDIA_SLIK_MAX_SECONDS", "QQMEDIA_SILK_MAX_SECONDS"),
+        ("QQMEDIA_S3_BACKPU_KEY", "QQMEDIA_S3_BACKUP_KEY"),
+        ("QQMEDIA_DRIVR", "QQMEDIA_DRIVER"),
+        ("qqmedia_blok", "QQMEDIA_BLOCK"),
+    ],
+)
+def test_a_misspelt_variable_is_an_error(variable: str, meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "1")
+    names = [name for name in INSTALLED if name != "s3"] if "BACKPU" in variable else INSTALLED
+    with pytest.raises(ConfigurationError, match=f"variable {variable} is read by nobody; did you mean {meant}"):
+        check_names(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("[qqmedia.locl]\nport = 1", r"\[qqmedia.locl\] in qqmedia.toml is .*did you mean \[qqmedia.local\]"),
+        ("[qqmedia.hst]\nttl = 1", r"did you mean \[qqmedia.host\]"),
+        ("[qqmedia.COS]\nbucket = 1", r"did you mean \[qqmedia.cos\]"),
+        ("[local]\nport = 1", r"\[local\] in qqmedia.toml is .*did you mean \[qqmedia.local\]"),
+        ("[qqmeda.local]\nport = 1", r"did you mean \[qqmedia\]"),
+        ('driver = "local"', r"'driver' at the top of qqmedia.toml .*'driver' in \[qqmedia\]"),
+        ('[qqmedia]\ndriver = "local"\nport = 8087', r"'port' is not a setting of \[qqmedia\].*\[qqmedia.local\]"),
+    ],
+)
+def test_a_misspelt_table_is_an_error(text: str, wrong: str) -> None:
+    Path("qqmedia.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=wrong):
+        check_names(INSTALLED)
+
+
+def test_what_resembles_nothing_is_one_line_and_what_is_known_is_none(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = {
+        "QQMEDIA_CACHE": "x", "QQMEDIA_DEBUG": "1", "QQMEDIA_COS_BUCKET": "b", "QQMEDIA_S3_BACKUP_KEY": "k",
+        "QQMEDIA_IMAGE_CONVERT": "1", "QQMEDIA_WATERMARK_TEXT": "t", "QQMEDIA_LOCL_HOST": "",
+    }  # fmt: skip
+    for name, value in known.items():
+        monkeypatch.setenv(name, value)
+    Path("qqmedia.toml").write_text('[qqmedia]\ndriver = "cos"\n[qqmedia.local.second]\nport = 1\n[qqmedia.video]\n')
+    check_names(INSTALLED)
+    assert caplog.messages == []
+    # Perhaps a driver that is installed on another machine.
+    monkeypatch.setenv("QQMEDIA_PORT", "8087")
+    monkeypatch.setenv("QQMEDIA_BOS_SECRET", secret := secrets.token_hex())
+    Path("qqmedia.toml").write_text("port = 8087\n[qqmedia.webdav]\nurl = 1\n[tool.other]\nx = 1\n")
+    check_names(INSTALLED)
+    assert [message.partition(" is read by no driver")[0] for message in caplog.messages] == [
+        "environment variable QQMEDIA_BOS_SECRET", "environment variable QQMEDIA_PORT",
+        "'port' at the top of qqmedia.toml", "[tool] in qqmedia.toml", "[qqmedia.webdav] in qqmedia.toml",
+    ]  # fmt: skip
+    assert secret not in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_host_does_not_open_with_a_misspelt_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QQMEDIA_LOCL_PORT", "8087")
+    with pytest.raises(ConfigurationError, match="did you mean QQMEDIA_LOCAL_PORT"):
+        async with open_host("direct"):
+            pass
