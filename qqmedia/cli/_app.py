@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qqmedia.cli._drivers import drivers
+from qqmedia.cli._new_driver import new_driver
 from qqmedia.cli._put import put
 from qqmedia.cli._silk import silk
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(drivers)
+app.command("new-driver")(new_driver)
 app.command()(put)
 app.command()(silk)
 

@@ -156,6 +156,11 @@ class Environment:
                 shutil.copytree(source, target)
             else:
                 shutil.copy(source, target)
+        for command in distribution.entry_points.select(group="console_scripts"):
+            program = f"import sys\nfrom {command.module} import {command.attr}\nsys.exit({command.attr}())\n"
+            script = self.scripts / command.name
+            script.write_text(f"#!{self.python}\n{program}", "utf-8")
+            script.chmod(0o755)
 
 
 def _normal(name: str) -> str:

@@ -127,3 +127,17 @@ async def test_a_bot_sends_a_picture_through_it(environment: Environment, server
     assert (arrived.media.way, arrived.media.sha256) == ("url", hashlib.sha256(PNG).hexdigest())
     (stored,) = await asyncio.to_thread(lambda: list(Path(server.folder).iterdir()))
     assert arrived.media.url == f"{server.public_url}/{stored.name}"
+
+
+def test_it_can_be_chosen_again_in_one_process(environment: Environment, tmp_path: Path) -> None:
+    """Discovery asks the plugin anew, when its modules are loaded already."""
+    program = (
+        "import asyncio, qqmedia\n"
+        "async def use():\n"
+        "    for _ in range(2):\n"
+        "        async with qqmedia.open_host('webdav', url='http://127.0.0.1:9/dav', check=False) as host:\n"
+        "            print(host.names)\n"
+        "asyncio.run(use())\n"
+    )
+    variables = {"QQMEDIA_STATE": str(tmp_path)}
+    assert environment.run("-c", program, variables=variables) == "('webdav',)\n('webdav',)\n"

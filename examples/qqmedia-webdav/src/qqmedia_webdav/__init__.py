@@ -14,7 +14,7 @@ from qqmedia import Driver, DriverContext, DriverSpec, hookimpl
 __all__ = ("qqmedia_register_drivers",)
 
 
-def _settings() -> Any:
+def _load_settings() -> Any:
     from qqmedia_webdav._settings import WebDAVSettings  # noqa: PLC0415 - only when it is opened
 
     return WebDAVSettings
@@ -29,4 +29,4 @@ async def _open(settings: Any, context: DriverContext) -> AsyncIterator[Driver]:
 
 @hookimpl
 def qqmedia_register_drivers() -> DriverSpec:
-    return DriverSpec(name="webdav", settings=_settings, open=_open)
+    return DriverSpec(name="webdav", settings=_load_settings, open=_open)
