@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -13,7 +14,7 @@ from qqmedia._digests import Digests
 from qqmedia._keys import default_key, valid_key
 from qqmedia._policy import HostPolicy
 from qqmedia._reach import is_url
-from qqmedia._sources import INLINE_BYTES, Limits, Loaded, load, too_large
+from qqmedia._sources import INLINE_BYTES, Limits, Loaded, load, shown, too_large
 from qqmedia._transforms import Transforms
 from qqmedia.driver import Transform
 from qqmedia.errors import MediaFormatError, MediaSourceError
@@ -72,7 +73,7 @@ class Preparer:
         limits = Limits(kind=kind, max_bytes=self.policy.max_bytes, hashed=hashed, digests=self.digests)
         loaded = await self._load(source, limits, workspace)
         found = sniff(loaded.head)
-        _check_source(kind, found, loaded.head)
+        _check_source(kind, source, loaded, found)
         upload = Upload(
             kind=kind, content_type=found.content_type, size=loaded.size, sha256=loaded.sha256, key="",
             filename=_name(filename or loaded.filename, kind, found), ttl=timedelta(seconds=self.policy.ttl),
@@ -147,7 +148,7 @@ def _head_and_digest(upload: Upload) -> tuple[bytes, str]:
         return head, hashlib.file_digest(cast("Any", file), "sha256").hexdigest()
 
 
-def _check_source(kind: MediaKind, found: Sniffed, head: bytes) -> None:
+def _check_source(kind: MediaKind, source: MediaSource, loaded: Loaded, found: Sniffed) -> None:
     """Refuse what no transform can make acceptable."""
     match kind:
         case MediaKind.FILE:
@@ -159,8 +160,21 @@ def _check_source(kind: MediaKind, found: Sniffed, head: bytes) -> None:
     if good:
         return
     unknown = found.content_type == "application/octet-stream"
-    is_a = ("text" if looks_like_text(head) else "of an unknown format") if unknown else found.content_type
-    raise MediaFormatError(f"what was given as {kind} is {is_a}, by its first bytes; expected {_EXAMPLES[kind]}")
+    is_a = ("text" if looks_like_text(loaded.head) else "of an unknown format") if unknown else found.content_type
+    raise MediaFormatError(
+        f"{_called(source, loaded)}, given as {kind}, is {is_a}, by its first bytes; expected {_EXAMPLES[kind]}"
+    )
+
+
+def _called(source: MediaSource, loaded: Loaded) -> str:
+    """Return by what an author finds the source again."""
+    if isinstance(source, str) and is_url(source):
+        from qqmedia.guard import shown_url  # noqa: PLC0415 - `import qqmedia` must not load its HTTP client
+
+        return shown_url(source)
+    if isinstance(source, str | os.PathLike):
+        return shown(source)
+    return shown(loaded.filename) if loaded.filename else f"a medium of {loaded.size} bytes"
 
 
 def _name(given: str | None, kind: MediaKind, found: Sniffed) -> str:

@@ -116,6 +116,8 @@ def wrong(tmp_path: Path) -> dict[str, tuple[MediaKind, Any, type[MediaError], s
     closed.close()
     read = io.BytesIO(PNG)
     read.read()
+    letter = io.BytesIO(b"Dear cat,")
+    letter.name = "/home/ann/letter.png"
     image, video, voice = MediaKind.IMAGE, MediaKind.VIDEO, MediaKind.VOICE
     source, form = MediaSourceError, MediaFormatError
     return {
@@ -133,10 +135,11 @@ def wrong(tmp_path: Path) -> dict[str, tuple[MediaKind, Any, type[MediaError], s
         "async file object": (image, Asynchronous(), source, r"gave coroutine; .*not asynchronous"),
         "closed file object": (image, closed, source, "closed file"),
         "file object at its end": (image, read, source, "no bytes left"),
-        "text called png": (image, tmp_path / "letter.png", form, "given as image is text, by its first bytes"),
-        "mp3 as image": (image, MP3, form, "given as image is audio/mpeg.*expected a picture"),
-        "image as video": (video, PNG, form, "given as video is image/png"),
-        "image as voice": (voice, PNG, form, "given as voice is image/png.*expected audio"),
+        "text called png": (image, tmp_path / "letter.png", form, r"letter\.png', given as image, is text, by its"),
+        "open text called png": (image, letter, form, r"^'letter\.png', given as image, is text"),
+        "mp3 as image": (image, MP3, form, "^a medium of 204 bytes, given as image, is audio/mpeg.*expected a picture"),
+        "image as video": (video, PNG, form, "given as video, is image/png"),
+        "image as voice": (voice, PNG, form, "given as voice, is image/png.*expected audio"),
         "unknown as image": (image, b"\0\1\2\3" * 9, form, "of an unknown format"),
         "long text as path": (image, "x" * 9000, source, r"'x{77}\.\.\.'"),
     }
