@@ -21,6 +21,7 @@ from yarl import URL
 
 from qqmedia._reach import is_public_address
 from qqmedia.errors import MediaSourceError
+from qqmedia.proxy import ProxyConnector
 
 __all__ = ("ForbiddenAddressError", "GuardedSession", "NameResolver", "Resolved", "SystemResolver", "shown_url")
 
@@ -124,7 +125,7 @@ class GuardedSession:
         if self._session is None:
             self._guard.spare(_proxy_names(self._proxy, trust_env=self._trust_env))
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=self._guard, ttl_dns_cache=10),
+                connector=ProxyConnector(resolver=self._guard, ttl_dns_cache=10),
                 timeout=self._timeout,
                 headers={"Accept-Encoding": "identity", "User-Agent": "qqmedia"},
                 cookie_jar=aiohttp.DummyCookieJar(),

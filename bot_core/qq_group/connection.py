@@ -21,6 +21,7 @@ from bot_core.qq_group.reply import ReplyBook
 from bot_core.qq_group.sending import Sender, SendOptions
 from bot_core.qq_group.settings import AdapterSettings, Platform
 from bot_core.qq_group.upload_room import open_uploads
+from qqmedia.proxy import ProxyConnector
 
 if TYPE_CHECKING:
     from bot_core.adapter import Adapter
@@ -107,7 +108,7 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
 
 def _http_session(proxy: str | None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+        connector=ProxyConnector(limit=_CONNECTIONS),
         cookie_jar=aiohttp.DummyCookieJar(),
         proxy=proxy,
     )

@@ -18,6 +18,7 @@ from bot_core.qq_group.timing import Timing
 from bot_core.webhook import WebhookOptions
 from qqmedia import ConfigurationError
 from qqmedia.guard import NameResolver
+from qqmedia.proxy import check_proxy
 
 __all__ = ("AdapterSettings", "Platform")
 
@@ -60,6 +61,7 @@ class AdapterSettings:
         if not self.client_secret:
             raise ConfigurationError("client_secret is empty; it is the AppSecret of the bot's page on q.qq.com")
         check_shards(self.shard_index, self.shards)
+        check_proxy(self.proxy)
         for name in ("max_handlers", "inline_limit"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)!r}")

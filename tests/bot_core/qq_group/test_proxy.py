@@ -1,0 +1,97 @@
+"""The proxy of a bot: its password is shown nowhere, and an address that is none is refused at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from bot_core import AmiyaBot, qq_group
+from qqmedia import ConfigurationError
+from qqmedia.guard import GuardedSession
+
+
+@asynccontextmanager
+async def refusing_proxy(heads: list[bytes]) -> AsyncIterator[int]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.asyncio
+async def test_the_password_of_a_proxy_that_refuses_is_in_no_log_and_no_error(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QQMEDIA_DRIVER", "direct")
+    caplog.set_level(logging.DEBUG)
+    heads: list[bytes] = []
+    asked = asyncio.Event()
+    async with refusing_proxy(heads) as port:
+        adapter = qq_group(
+            "secret",
+            api_base="https://platform.invalid",
+            proxy=f"http://ann:hunter2@127.0.0.1:{port}",
+        )
+        bot = AmiyaBot("1", adapter=adapter)
+
+        @bot.timed_task()
+        async def send(given: AmiyaBot) -> None:
+            try:
+                await given.instance.api.get("/users/@me")
+            finally:  # its error is logged with its traceback
+                asked.set()
+
+        running = asyncio.create_task(bot.start())
+        async with asyncio.timeout(5):
+            await asked.wait()
+            await bot.close()
+            await running
+    assert "Traceback" in caplog.text
+    assert any(b"Proxy-Authorization: Basic YW5uOmh1bnRlcjI=" in head for head in heads)
+    assert f"the proxy at 127.0.0.1:{port} answered 407" in caplog.text
+    assert "hunter2" not in caplog.text
+    assert "YW5uOmh1bnRlcjI" not in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_download_through_a_proxy_does_not_tell_its_password() -> None:
+    async with refusing_proxy([]) as port:
+        session = GuardedSession(proxy=f"http://ann:hunter2@127.0.0.1:{port}")
+        with pytest.raises(aiohttp.ClientError, match="answered 407") as caught:
+            async with session.follow("https://example.com/cat.png"):
+                pass
+        await session.aclose()
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "127.0.0.1:7890",
+        "socks5://ann:hunter2@127.0.0.1:1",
+        "http://ann:hunter2@",
+        "http://ann:hunter2@h:99999",
+        "",
+        "http://a b:1",
+    ],
+)
+def test_what_is_no_http_proxy_is_refused_at_once_without_its_password(proxy: str) -> None:
+    with pytest.raises(ConfigurationError, match="proxy must be the address of an HTTP proxy") as caught:
+        qq_group("secret", proxy=proxy)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_password_is_in_no_repr() -> None:
+    assert "hunter2" not in repr(AmiyaBot("1", adapter=qq_group("s", proxy="http://ann:hunter2@h:1")).instance)
