@@ -43,8 +43,8 @@ class PartStore:
         self._plain_http = plain_http
         self._idle_seconds = idle_seconds
 
-    async def put(self, url: str, pieces: Pieces, size: int) -> None:
-        """Put `size` bytes there.
+    async def put(self, url: str, pieces: Pieces, size: int, *, content_type: str = "") -> None:
+        """Put `size` bytes there, with a type only where one was announced: it is part of the signature.
 
         Raises:
             OpenAPIError: It was not taken; `status` is `None` where no answer came.
@@ -59,7 +59,7 @@ class PartStore:
         unreadable: list[MediaSourceError] = []
         try:
             async with asyncio.timeout(total), asyncio.timeout(self._idle_seconds) as idle:
-                await self._put(where, url, _watched(pieces, idle, self._idle_seconds, unreadable), size)
+                await self._put(where, url, _watched(pieces, idle, self._idle_seconds, unreadable), size, content_type)
         except TimeoutError as error:
             raise OpenAPIError(f"{where} failed: nothing moved for {self._idle_seconds:g} s, or all of it took"
                                f" longer than {total:g} s") from error  # fmt: skip
@@ -71,8 +71,8 @@ class PartStore:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise OpenAPIError(f"{where} failed: {reason}") from None
 
-    async def _put(self, where: str, url: str, body: AsyncIterator[bytes], size: int) -> None:
-        headers = {"Content-Length": str(size)}
+    async def _put(self, where: str, url: str, body: AsyncIterator[bytes], size: int, content_type: str) -> None:
+        headers = {"Content-Length": str(size)} | ({"Content-Type": content_type} if content_type else {})
         async with self._session.request(
             "PUT", url, data=body, headers=headers, skip_auto_headers=("Content-Type",)
         ) as answer:

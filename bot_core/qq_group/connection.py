@@ -16,6 +16,7 @@ from bot_core.openapi.client import OpenAPIClient
 from bot_core.openapi.pace import Pacer
 from bot_core.openapi.token import AccessTokenSource
 from bot_core.qq_group.hosting import Hosting, open_hosting
+from bot_core.qq_group.image_store import open_image_store
 from bot_core.qq_group.markdown_images import MarkdownImages
 from bot_core.qq_group.reply import ReplyBook
 from bot_core.qq_group.sending import Sender, SendOptions
@@ -101,7 +102,12 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
         keeper = None
         if settings.keeps_session:
             keeper = await stack.enter_async_context(SessionKeeper(FileSessionStore(), account).open())
-        pictures = MarkdownImages(hosting, platform_on_loopback=platform.on_loopback)
+        store = await stack.enter_async_context(
+            open_image_store(api, settings, platform_on_loopback=platform.on_loopback)
+        )
+        pictures = MarkdownImages(
+            hosting, store, first=settings.markdown_images, platform_on_loopback=platform.on_loopback
+        )
         sender = Sender(adapter, api, uploads, replies, options, pictures=pictures)
         yield Connection(http, tokens, api, sender, hosting, account, keeper)
 

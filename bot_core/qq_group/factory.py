@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 from bot_core.openapi.pace import Pace
@@ -44,6 +44,8 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
     pace: Pace = "adaptive",
     reply_limits: ReplyLimits = ReplyLimits(),  # noqa: B008 - frozen
     text_limit: int | None = _TEXT_LIMIT,
+    markdown_images: Literal["host", "store"] = "host",
+    markdown_protect: Collection[str] = (),
     receive: Literal["ws", "webhook", "both"] = "ws",
     webhook: WebhookOptions | None = None,
     keep_session: bool | None = None,
@@ -76,6 +78,9 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
             documented rates (`documented`), or never (`None`).
         reply_limits: How long and how often a message can be answered.
         text_limit: Longer text is cut into several messages, at paragraphs; `None`: never.
+        markdown_images: Where pictures of markdown are kept that the platform cannot fetch: by the media host (`host`),
+            or in the platform's own store (`store`). Where one way fails, the other one is taken.
+        markdown_protect: Names of such pictures, as markdown has them, that never make room for others in that store.
         receive: How events come: over the WebSocket (`ws`), by signed POST (`webhook`), or by both while moving from
             one to the other; what comes by both is handled once.
         webhook: Where to listen for `webhook` and `both`.
@@ -105,6 +110,8 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
         pace=pace,
         reply_limits=reply_limits,
         text_limit=text_limit,
+        markdown_images=markdown_images,
+        markdown_protect=markdown_protect,
         receive=receive,
         webhook=webhook,
         keep_session=keep_session,

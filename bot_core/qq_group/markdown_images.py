@@ -1,21 +1,29 @@
-"""Makes pictures in markdown visible: the platform shows nothing but what it can fetch, and needs to know its size."""
+"""Makes pictures in markdown visible: the platform shows nothing but what it can fetch, and needs to know its size.
+
+There are two ways: a URL of the media host, and the platform's own store. Where one fails, the other one is taken.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from PIL import Image, UnidentifiedImageError
 
+from bot_core.errors import OpenAPIError
 from bot_core.qq_group.builders import Builder, as_builder, ask, is_link
 from qqmedia import (
+    DriverBrokenError,
     MediaFormatError,
     MediaKind,
     MediaSource,
     MediaSourceError,
     Reach,
+    StorageError,
     StorageMisconfiguredError,
     SupportsPublish,
     Upload,
@@ -24,8 +32,11 @@ from qqmedia import (
 
 if TYPE_CHECKING:
     from bot_core.qq_group.hosting import Hosting
+    from bot_core.qq_group.image_store import ImageStore
 
-__all__ = ("MarkdownImages",)
+__all__ = ("MarkdownImages", "Shown")
+
+Way: TypeAlias = Literal["host", "store"]
 
 # A picture, or code, in which pictures are only letters.
 _PICTURE: Final = re.compile(r"```.*?```|`[^`\n]*`|!\[(?P<text>[^\]\n]*)\]\((?P<link><[^>\n]+>|[^)\s]+)\)", re.DOTALL)
@@ -33,20 +44,46 @@ _SIZED: Final = re.compile(r"#\d+px\s+#\d+px")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of two letters or more: C:\cat.png is a path
 _PLATFORM_SCHEME: Final = "qqbot-media://"
 
+logger = logging.getLogger("bot_core.qq_group")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Markdown whose pictures can be fetched.
+
+    Attributes:
+        content: The markdown.
+        ways: By the link that the author wrote: how the picture was made fetchable, and its new link.
+    """
+
+    content: str
+    ways: Mapping[str, tuple[Way, str]] = field(default_factory=dict)
+
 
 class MarkdownImages:
-    """Replaces what the platform cannot fetch by URLs of the media host.
+    """Replaces what the platform cannot fetch by links that it can.
 
     Args:
         hosting: The adapter's builder and host.
+        store: The platform's own store.
+        first: Which way is taken first.
         platform_on_loopback: The platform can fetch loopback addresses.
     """
 
-    def __init__(self, hosting: Hosting, *, platform_on_loopback: bool) -> None:
+    def __init__(self, hosting: Hosting, store: ImageStore, *, first: Way = "host", platform_on_loopback: bool) -> None:
         self._hosting = hosting
+        self._images = store
+        self._ways: tuple[Way, ...] = ("host", "store") if first == "host" else ("store", "host")
         self._platform_on_loopback = platform_on_loopback
 
-    async def resolve(self, content: str, images: Mapping[str, MediaSource], chain_builder: Builder | None) -> str:
+    async def resolve(
+        self,
+        content: str,
+        images: Mapping[str, MediaSource],
+        chain_builder: Builder | None,
+        *,
+        refused: Shown | None = None,
+    ) -> Shown:
         """Return the markdown with links that the platform can fetch, and sizes of the pictures that were stored.
 
         Public links, and those of the platform's own store, stay as they are.
@@ -55,6 +92,8 @@ class MarkdownImages:
             content: The markdown.
             images: Pictures by the name that they have in it.
             chain_builder: The chain's own builder, if it has one.
+            refused: What this came to before, where the platform could not fetch it: each picture then goes the other
+                way, and public links are fetched from here for it.
 
         Raises:
             MediaError: A picture cannot be read, or is none; the text names it.
@@ -62,21 +101,34 @@ class MarkdownImages:
         """
         builder = chain_builder if chain_builder is not None else self._hosting.builder
         done: dict[str, tuple[str, str]] = {}
+        ways: dict[str, tuple[Way, str]] = {}
         parts: list[str] = []
         end = 0
         for found in _PICTURE.finditer(content):
             link = (found["link"] or "").strip("<>")
             source = self._source(link, images) if link else None
+            if source is None and refused is not None and is_link(link):
+                source = link
             if source is None:
                 continue
             if link not in done:
-                done[link] = await self._store(link, source, builder)
+                way, url, size = await self._store(link, source, builder, self._ways_for(link, refused))
+                done[link], ways[link] = (url, size), (way, url)
             url, size = done[link]
             text = found["text"]
             text = text if _SIZED.search(text) else f"{text} {size}".lstrip()
             parts += [content[end : found.start()], f"![{text}]({url})"]
             end = found.end()
-        return "".join([*parts, content[end:]])
+        return Shown("".join([*parts, content[end:]]), ways)
+
+    def _ways_for(self, link: str, refused: Shown | None) -> tuple[Way, ...]:
+        """Return the ways to try. What was refused goes another way; a public link, none of ours, into the store."""
+        if refused is None:
+            return self._ways
+        way, url = refused.ways.get(link, ("host", ""))
+        if way == "store":
+            self._images.forget(url)
+        return tuple(one for one in self._ways if one != way)
 
     def _source(self, link: str, images: Mapping[str, MediaSource]) -> MediaSource | None:
         """Return what has to be stored, or `None` where the link can stay."""
@@ -94,21 +146,35 @@ class MarkdownImages:
             )
         return link
 
-    async def _store(self, link: str, source: MediaSource, builder: Builder) -> tuple[str, str]:
+    async def _store(
+        self, link: str, source: MediaSource, builder: Builder, ways: tuple[Way, ...]
+    ) -> tuple[Way, str, str]:
+        """Return the way, the link, and the size."""
         wide = builder if isinstance(builder, SupportsPublish) else None
+        failed: list[Exception] = []
         try:
             async with (wide or self._hosting.host).prepare(MediaKind.IMAGE, source) as upload:
                 size = await asyncio.to_thread(_size, upload)
-                url = await self._url(upload, wide, builder)
+                for way in ways:
+                    try:
+                        url = await (
+                            self._images.link(upload, link) if way == "store" else self._url(upload, wide, builder)
+                        )
+                    except (StorageError, DriverBrokenError, OpenAPIError, MediaFormatError) as error:
+                        logger.info("a picture of the markdown could not be stored (%s): %s", way, error)
+                        failed.append(error)
+                        continue
+                    if url is not None:
+                        return way, url, size
         except (MediaSourceError, MediaFormatError) as error:
             raise type(error)(f"picture {link[:80]} of the markdown: {error}") from error
-        if url is None:
-            raise StorageMisconfiguredError(
-                f"picture {link[:80]} of the markdown cannot be shown: the platform fetches such pictures by a URL, and"
-                " nothing here has a public one. Set public_url (QQMEDIA_LOCAL_PUBLIC_URL), choose a driver that has a"
-                " public address (QQMEDIA_DRIVER), or send the picture with image()"
-            )
-        return url, size
+        why = "".join(f" ({' '.join(str(error).split())})" for error in failed)
+        raise StorageMisconfiguredError(
+            f"picture {link[:80]} of the markdown cannot be shown: the platform fetches such pictures by a URL, and"
+            f" nothing here has a public one, nor could it be put into the platform's own store{why}. Set public_url"
+            " (QQMEDIA_LOCAL_PUBLIC_URL), choose a driver that has a public address (QQMEDIA_DRIVER), or send the"
+            " picture with image()"
+        ) from (failed[0] if failed else None)
 
     async def _url(self, upload: Upload, wide: SupportsPublish | None, builder: Builder) -> str | None:
         if wide is not None:

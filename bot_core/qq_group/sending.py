@@ -23,13 +23,14 @@ from bot_core.openapi.values import Target
 from bot_core.qq_group.posting import Post, Poster
 from bot_core.qq_group.render import PlannedMessage, plan_chain
 from bot_core.qq_group.timing import Timing
+from qqmedia import QQMediaError
 
 if TYPE_CHECKING:
     from bot_core.adapter import Adapter
     from bot_core.chain import Chain
     from bot_core.openapi.client import OpenAPIClient
     from bot_core.qq_group.builders import Builder
-    from bot_core.qq_group.markdown_images import MarkdownImages
+    from bot_core.qq_group.markdown_images import MarkdownImages, Shown
     from bot_core.qq_group.reply import ReplyBook, ReplyContext
     from bot_core.qq_group.uploads import Ready, Uploads
 
@@ -37,6 +38,8 @@ __all__ = ("SendOptions", "Sender")
 
 # file_info expired, unknown, or its media could not be fetched or re-hosted (PLATFORM 2.6): uploading again helps.
 _UPLOAD_AGAIN: Final = frozenset({304080, 304082, 304083, 40034004})
+# A picture of the markdown could not be fetched: another way to it helps.
+_SHOW_AGAIN: Final = frozenset({40034141})
 # After one of these the other messages of the chain would fare no better.
 _HOPELESS: Final = (AuthenticationError, PermissionDeniedError, ReplyContextError, TargetError)
 # How many media of one chain are made ready at once.
@@ -73,6 +76,8 @@ class _Run:
         timeout: What the caller allows for each message.
         handles: Of the messages that went out.
         failures: Of the others, by position.
+        builder: The chain's own.
+        shown: By position, of messages with pictures in markdown: what the author wrote, and what it became.
     """
 
     target: Target
@@ -81,6 +86,8 @@ class _Run:
     timeout: float | None = None
     handles: list[MessageHandle] = field(default_factory=list)
     failures: list[tuple[int, Exception]] = field(default_factory=list)
+    builder: Builder | None = None
+    shown: dict[int, tuple[str, Shown]] = field(default_factory=dict)
 
 
 class Sender:
@@ -140,9 +147,9 @@ class Sender:
         messages = plan.messages
         if not messages:
             return []
-        run = _Run(target, context, self._reserve(context, len(messages)), timeout)
+        run = _Run(target, context, self._reserve(context, len(messages)), timeout, builder=chain.builder)
         try:
-            await self._show_pictures(messages, chain.builder)
+            await self._show_pictures(run, messages)
             if any(message.medium is not None for message in messages):
                 async with AsyncExitStack() as stack:
                     ready = await self._prepare(messages, chain.builder, stack)
@@ -167,12 +174,15 @@ class Sender:
             )  # fmt: skip
         return places
 
-    async def _show_pictures(self, messages: Sequence[PlannedMessage], builder: Builder | None) -> None:
+    async def _show_pictures(self, run: _Run, messages: Sequence[PlannedMessage]) -> None:
         """Give the pictures of markdown links that the platform can fetch."""
-        for message in messages:
+        for position, message in enumerate(messages, 1):
             if message.pictures is not None and self._pictures is not None:
                 markdown = message.body["markdown"]
-                markdown["content"] = await self._pictures.resolve(markdown["content"], message.pictures, builder)
+                written = markdown["content"]
+                shown = await self._pictures.resolve(written, message.pictures, run.builder)
+                markdown["content"] = shown.content
+                run.shown[position] = (written, shown)
 
     async def _prepare(
         self, messages: Sequence[PlannedMessage], builder: Builder | None, stack: AsyncExitStack
@@ -203,21 +213,24 @@ class Sender:
     async def _post_all(self, run: _Run, messages: Sequence[PlannedMessage], ready: Iterable[Ready | None]) -> None:
         for position, (message, medium) in enumerate(zip(messages, ready, strict=False), 1):
             try:
-                run.handles.append(await self._post_one(run, message.body, medium))
+                run.handles.append(await self._post_one(run, message, medium, position))
             except Exception as error:  # noqa: BLE001 - a stranger's host may raise anything; _result raises it again
                 run.failures.append((position, error))
                 if isinstance(error, _HOPELESS):
                     break
 
-    async def _post_one(self, run: _Run, body: dict[str, Any], medium: Ready | None) -> MessageHandle:
+    async def _post_one(self, run: _Run, message: PlannedMessage, medium: Ready | None, position: int) -> MessageHandle:
         """Send one message. A reply that did not go out leaves its place to the next one."""
         context = run.context if run.places else None
         run.places -= context is not None
-        post = Post(body, run.target, context, self._until(run))
+        post = Post(message.body, run.target, context, self._until(run))
         try:
             if medium is None:
                 deliveries: tuple[Delivery, ...] = ()
-                trace_id, data, message_id = await self._say(run, post)
+                if position in run.shown:
+                    trace_id, data, message_id = await self._say_shown(run, post, message, *run.shown[position])
+                else:
+                    trace_id, data, message_id = await self._say(run, post)
             else:
                 deliveries, trace_id, data, message_id = await self._say_with(run, post, medium)
         except Exception as error:
@@ -249,6 +262,27 @@ class Sender:
             post.until = self._until(run)
             sent = await self._poster.post(post)
         return sent.trace_id, sent.raw, sent.id
+
+    async def _say_shown(
+        self, run: _Run, post: Post, message: PlannedMessage, written: str, shown: Shown
+    ) -> tuple[str, dict[str, Any], str]:
+        """Post markdown with pictures; once more, by another way to them, if the platform cannot fetch one."""
+        try:
+            return await self._say(run, post)
+        except OpenAPIError as error:
+            if _SHOW_AGAIN.isdisjoint(error.codes) or self._pictures is None:
+                raise
+            logger.warning("a picture of the markdown could not be fetched, it goes another way: %s", error)
+            try:
+                again = await self._pictures.resolve(written, message.pictures or {}, run.builder, refused=shown)
+            except QQMediaError as other:
+                logger.warning("there is no other way to it: %s", other)
+                raise error from other
+            if again.content == shown.content:
+                raise
+        post.body["markdown"]["content"] = again.content
+        post.until = self._until(run)
+        return await self._say(run, post)
 
     def _fall_back(self, run: _Run, post: Post) -> bool:
         """Let it go out unasked, where that is allowed."""

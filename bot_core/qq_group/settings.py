@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -51,6 +51,8 @@ class AdapterSettings:
     pace: Pace = "adaptive"
     reply_limits: ReplyLimits = field(default_factory=ReplyLimits)
     text_limit: int | None = None
+    markdown_images: Literal["host", "store"] = "host"
+    markdown_protect: Collection[str] = ()
     timing: Timing = field(default_factory=Timing)
     receive: Literal["ws", "webhook", "both"] = "ws"
     webhook: WebhookOptions | None = None
@@ -69,6 +71,12 @@ class AdapterSettings:
             raise ConfigurationError(f"shutdown_grace must be 0 or more seconds, got {self.shutdown_grace!r}")
         if self.pace not in ("adaptive", "documented", None):
             raise ConfigurationError(f"pace must be 'adaptive', 'documented' or None, got {self.pace!r}")
+        if self.markdown_images not in ("host", "store"):
+            raise ConfigurationError(f"markdown_images must be 'host' or 'store', got {self.markdown_images!r}")
+        if isinstance(self.markdown_protect, str):
+            raise ConfigurationError(
+                f"markdown_protect must be several names, got {self.markdown_protect!r}; put it into a list"
+            )
         if not isinstance(self.reply_limits, ReplyLimits):
             raise ConfigurationError(f"reply_limits must be ReplyLimits(...), got {type(self.reply_limits).__name__}")
         if self.text_limit is not None and (type(self.text_limit) is not int or self.text_limit < _LEAST_TEXT):
