@@ -101,5 +101,8 @@ def _anew(streams: Streams) -> Streams:
 
 def _on_disk(upload: Upload) -> Path:
     path = upload.workspace.file()
-    path.write_bytes(upload.read())
+    try:
+        path.write_bytes(upload.read())
+    except OSError as error:
+        raise CannotConvert(f"it cannot be put into a temporary file: {error.strerror or error}") from error
     return path
