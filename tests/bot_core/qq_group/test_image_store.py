@@ -69,10 +69,13 @@ async def test_a_picture_goes_into_the_store_without_the_token_and_with_its_type
 
 
 async def test_what_is_there_is_not_stored_again_not_even_after_a_restart(kit: Kit) -> None:
+    chain = "![a](cat) ![b](dog)"
     for _ in range(2):
-        async with kit.start(builder="direct", markdown_images="store") as bot:
+        adapter = kit.adapter(builder="direct", markdown_images="store")
+        async with adapter.open():
             for _ in range(2):
-                await show(kit, bot, png(1), png(2))
+                images = {"cat": png(1), "dog": png(2)}
+                await adapter.send_message(Chain().markdown_content(chain, images=images), channel_id="G")
     assert calls(kit).count("image_prepare") == 2
     assert calls(kit).count("image_list") == 2
     assert len({picture.url for one in kit.sandbox.arrived for picture in one.pictures}) == 2
@@ -179,9 +182,11 @@ async def test_a_store_that_the_bot_may_not_use_is_asked_once_and_the_host_serve
                 assert seen.url.startswith("http://127.0.0.1:")
         assert calls(kit) == ["image_list"]
         assert sum("it is not asked again" in one.getMessage() for one in caplog.records) == 1
-        async with kit.start(builder="direct") as bot:
+        adapter = kit.adapter(builder="direct")
+        chain = Chain().markdown_content("![a](a)", images={"a": png(1)})
+        async with adapter.open():
             with pytest.raises(StorageMisconfiguredError, match=r"cannot be shown.*11253.*public_url"):
-                await show(kit, bot, png(1))
+                await adapter.send_message(chain, channel_id="G")
 
 
 async def test_what_the_store_does_not_take_is_left_to_the_host(tmp_path: Path) -> None:
