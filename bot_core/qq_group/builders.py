@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeAlias, TypeGuard
+from typing import Any, Final, TypeAlias, TypeGuard
+from urllib.parse import urlsplit
 
-from qqmedia import ConfigurationError, MediaKind, MediaSource, MediaSourceError
+from qqmedia import ConfigurationError, MediaError, MediaKind, MediaSource, MediaSourceError, SupportsPublish
+from qqmedia.sniff import HEAD_BYTES, sniff
 
-__all__ = ("Builder", "InThread", "as_builder", "ask", "is_link", "start_builder")
+__all__ = ("Builder", "as_builder", "ask", "check_link", "is_link", "start_builder")
 
 Builder: TypeAlias = Any
 """A stranger's object: it has `get_image`, `get_voice` and `get_video`, and nothing else is known about it."""
-
-InThread: TypeAlias = Callable[..., Any]
 
 _METHODS: Final = {MediaKind.IMAGE: "get_image", MediaKind.VOICE: "get_voice", MediaKind.VIDEO: "get_video"}
 
@@ -47,19 +46,29 @@ def start_builder(builder: Builder) -> None:
         start()
 
 
-async def ask(builder: Builder, kind: MediaKind, source: MediaSource, in_thread: InThread) -> MediaSource:
+async def ask(builder: Builder, kind: MediaKind, source: MediaSource, host: SupportsPublish) -> MediaSource:
     """Return the builder's answer: a link, bytes or a path; what was given where it has none.
 
     `get_image` gets bytes or a link: a path is read first. The other two get exactly what the author gave.
 
+    Args:
+        builder: It is asked.
+        kind: What the source is.
+        source: What the author gave.
+        host: Reads the source, within its limits.
+
     Raises:
-        MediaSourceError: The picture cannot be read, or the answer is of a type that cannot be sent.
+        MediaError: What was given cannot be read or is not of this kind; the builder was not asked.
+        MediaSourceError: The answer is of a type that cannot be sent.
     """
     method = _METHODS.get(kind)
     if method is None:
         return source
-    if kind is MediaKind.IMAGE and not is_link(source):
-        source = await in_thread(_read, source)
+    if not is_link(source):
+        try:
+            source = await _checked(kind, source, host)
+        except MediaError as error:
+            raise type(error)(f"{kind} for {type(builder).__name__}: {error}") from error
     answer = getattr(builder, method)(source)
     if inspect.isawaitable(answer):
         answer = await answer
@@ -72,28 +81,35 @@ async def ask(builder: Builder, kind: MediaKind, source: MediaSource, in_thread:
     return answer
 
 
+def check_link(kind: MediaKind, link: str) -> None:
+    """Refuse a link that cannot be one, before anything has gone out.
+
+    Raises:
+        MediaSourceError: It names no host, or no port that there is.
+    """
+    try:
+        parts = urlsplit(link)
+        good = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise MediaSourceError(f"{kind} was given as {link!r:.80}, which is no whole URL; expected http(s)://host/path")
+
+
 def is_link(source: object) -> TypeGuard[str]:
     """Return whether this is an ``http(s)`` URL."""
     return isinstance(source, str) and source[:8].lower().startswith(("http://", "https://"))
 
 
-def _read(source: MediaSource) -> bytes:
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return bytes(source)
-    if isinstance(source, (str, os.PathLike)):
-        try:
-            return Path(source).read_bytes()
-        except (OSError, ValueError) as error:
-            raise MediaSourceError(f"picture {source!r} cannot be read: {_reason(error)}") from error
-    return _read_file(source)
-
-
-def _read_file(source: BinaryIO) -> bytes:
-    content = source.read() if hasattr(source, "read") else None
-    if not isinstance(content, bytes):
-        raise MediaSourceError(f"a picture must be bytes, a path, a link or a binary file, got {type(source).__name__}")
-    return content
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+async def _checked(kind: MediaKind, source: MediaSource, host: SupportsPublish) -> MediaSource:
+    """Return a picture's bytes, else what was given; refuse what is not of its kind, while nothing has gone out yet."""
+    at_hand = isinstance(source, (bytes, bytearray, memoryview))
+    if kind is not MediaKind.IMAGE and not at_hand:
+        return source
+    async with host.prepare(MediaKind.FILE, source) as upload:  # read under the host's rules, and left as it is
+        content = upload.content if isinstance(upload.content, bytes) else await asyncio.to_thread(upload.read)
+    found = sniff(content[:HEAD_BYTES]).kind
+    if found is MediaKind.IMAGE if kind is MediaKind.VOICE else found is not kind:
+        async with host.prepare(kind, content):  # says what it is instead
+            pass
+    return content if kind is MediaKind.IMAGE else source

@@ -183,7 +183,7 @@ class MarkdownImages:
             hosted = await wide.publish(upload)
             return hosted.url if hosted.reach is not Reach.PRIVATE else None
         answer = await ask(
-            as_builder(builder), MediaKind.IMAGE, await asyncio.to_thread(upload.read), asyncio.to_thread
+            as_builder(builder), MediaKind.IMAGE, await asyncio.to_thread(upload.read), self._hosting.host
         )
         if not is_link(answer):
             return None

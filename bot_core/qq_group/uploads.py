@@ -20,7 +20,7 @@ from bot_core.elements import Image
 from bot_core.errors import OpenAPIError
 from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.values import FileInfo, Target
-from bot_core.qq_group.builders import Builder, as_builder, ask, is_link
+from bot_core.qq_group.builders import Builder, as_builder, ask, check_link, is_link
 from bot_core.qq_group.chain_builder import QQGroupChainBuilder
 from bot_core.qq_group.file_info import FileInfoKey, FileInfoStore, usable_seconds
 from bot_core.qq_group.media import FILE_TYPES, Ready, as_card, delivery_of, last_part, parts_of
@@ -129,6 +129,7 @@ class Uploads:
         builder, wide = self._in_charge(medium, chain_builder)
         source = given if wide is not None else await self._ask(builder, kind, given, stack)
         if is_link(source):
+            check_link(kind, source)
             if not self._wants_download(medium):
                 return Ready(kind, link=source, filename=filename, given=given, stack=stack)
             filename = filename or last_part(source)
@@ -358,9 +359,9 @@ class Uploads:
 
     async def _ask(self, builder: Builder, kind: MediaKind, given: MediaSource, stack: AsyncExitStack) -> MediaSource:
         if not isinstance(builder, QQGroupChainBuilder):
-            return await ask(builder, kind, given, asyncio.to_thread)
+            return await ask(builder, kind, given, self._host)
         await stack.enter_async_context(builder.opened(platform_on_loopback=self._platform_on_loopback))
-        answer = await ask(builder, kind, given, asyncio.to_thread)
+        answer = await ask(builder, kind, given, self._host)
         if isinstance(answer, str) and answer in builder.file_caches:
             stack.push_async_callback(asyncio.to_thread, builder.remove_file, answer)
         return await builder.settle(kind, answer, given)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ import aiohttp
 import pytest
 
 from bot_core.chain import Chain
+from bot_core.elements import Text
 from bot_core.qq_group import QQGroupChainBuilder, QQGroupChainBuilderOptions
 from bot_core.sandbox import Sandbox
-from qqmedia import ChainBuilder, ConfigurationError, MediaKind, MediaSourceError
+from qqmedia import ChainBuilder, ConfigurationError, MediaError, MediaKind, MediaSourceError
 from tests.bot_core.qq_group.conftest import Start, mp4, png, wav
 
 pytestmark = pytest.mark.asyncio
@@ -182,7 +185,7 @@ async def test_a_class_that_cannot_be_made_is_used_as_it_is(
 
 @pytest.mark.parametrize(
     ("given", "says"),
-    [("missing.png", "missing.png"), (42, "got int"), (io.StringIO("text"), "got StringIO")],
+    [("missing.png", "missing.png"), (42, "of type int"), (io.StringIO("text"), "of type StringIO gave str")],
     ids=["missing", "number", "text file"],
 )
 async def test_a_picture_that_cannot_be_read_is_an_error_that_names_it(
@@ -193,6 +196,86 @@ async def test_a_picture_that_cannot_be_read_is_an_error_that_names_it(
         error = await bot.error()
     assert isinstance(error, MediaSourceError)
     assert says in str(error)
+
+
+def _pipe(path: Path) -> Chain:
+    os.mkfifo(path)
+    return Chain().image(str(path))
+
+
+def _large(path: Path) -> Chain:
+    with path.open("wb") as file:
+        file.truncate(400_000_000)
+    return Chain().image(path)
+
+
+def _closed(_path: Path) -> Chain:
+    file = io.BytesIO(png())
+    file.close()
+    return Chain().image(file)
+
+
+def _text(path: Path) -> Chain:
+    path.write_text("no picture at all, says everybody")
+    return Chain().image(str(path))
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="has no pipes and devices among its files")
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        pytest.param(_pipe, "is a device or a pipe", id="pipe", marks=posix),
+        pytest.param(lambda _: Chain().image("/dev/zero"), "is a device or a pipe", id="device", marks=posix),
+        pytest.param(_large, "400000000 bytes, 1000000 are allowed", id="too large"),
+        pytest.param(_closed, "I/O operation on closed file", id="closed"),
+        pytest.param(lambda _: Chain().image(b""), "empty bytes", id="empty"),
+        pytest.param(_text, "is text, by its first bytes", id="text"),
+        pytest.param(lambda _: Chain().image("a\0b.png"), "embedded null", id="NUL"),
+        pytest.param(lambda _: Chain().voice(png()), "is image/png, by its first bytes", id="voice"),
+        pytest.param(lambda _: Chain().video(bytearray(png())), "is image/png, by its first bytes", id="video"),
+    ],
+)
+async def test_what_cannot_be_the_medium_is_refused_before_the_builder_is_asked(
+    sandbox: Sandbox, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, make: Any, says: str
+) -> None:
+    monkeypatch.setenv("QQMEDIA_HOST_MAX_BYTES", "1000000")
+    calls: list[tuple[str, Any]] = []
+    chain = await asyncio.to_thread(make, tmp_path / "cat.png")
+
+    def answer(data: Any) -> Chain:
+        chain.chain.insert(0, Text("before it"))
+        chain.data = data
+        return chain
+
+    async with start(answer, default_chain_builder=builders(calls, None)["plain"]) as bot:
+        await sandbox.say("hi")
+        error = await bot.error()
+    assert isinstance(error, MediaError)
+    assert says in str(error)
+    assert "for Plain: " in str(error)
+    assert calls == []
+    assert sandbox.calls["messages"] == 0
+
+
+@pytest.mark.parametrize("link", ["http://", "http://[::1", "https://host:99999/a.png", "http:///a.png"])
+@pytest.mark.parametrize("own_builder", [False, True])
+async def test_a_link_that_is_none_sends_nothing(
+    sandbox: Sandbox, start: Start, calls: list[tuple[str, Any]], link: str, own_builder: bool
+) -> None:
+    def answer(data: Any) -> Chain:
+        chain = Chain(data).text("before it")
+        return chain.image(link) if data.text == "image" else chain.video(link)
+
+    options = {"default_chain_builder": builders(calls, None)["plain"]} if own_builder else {}
+    async with start(answer, **options) as bot:
+        for kind in ("image", "video"):
+            await sandbox.say(kind)
+            error = await bot.error()
+            assert isinstance(error, MediaSourceError)
+            assert "which is no whole URL" in str(error)
+    assert sandbox.calls["messages"] == 0
 
 
 async def test_a_binary_file_is_read(sandbox: Sandbox, start: Start) -> None:
