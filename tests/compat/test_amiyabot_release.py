@@ -12,14 +12,12 @@ import asyncio
 import hashlib
 import json
 import os
-import ssl
 import sys
 import wave
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -28,13 +26,13 @@ from bot_core.sandbox import Arrived, Sandbox
 from qqmedia import MediaKind
 from qqmedia.testing import make_content
 from tests.examples.distributions import ROOT, Environment, build_wheel, pip
+from tests.examples.platform_names import PLATFORM, platform_names
 from tests.fakes.s3_server import S3Server
 from tests.fakes.seaweedfs import seaweedfs
 from tests.fakes.tls import PrivateCA, make_private_ca
 
 RELEASE = "amiyabot==2.1.5"
 SKIPPED = bool(os.environ.get("SKIP_RELEASED_AMIYABOT"))
-PLATFORM = ("api.sgroup.qq.com", "bots.qq.com")
 
 pytestmark = [
     pytest.mark.blocking,  # the tests themselves start programs and write small files
@@ -126,32 +124,6 @@ def folder(tmp_path: Path) -> Path:
         song.writeframes(bytes(range(256)) * 375)
     (tmp_path / "bot.py").write_text(BOT, "utf-8")
     return tmp_path
-
-
-@asynccontextmanager
-async def platform_names(sandbox: Sandbox, tls: PrivateCA) -> AsyncIterator[int]:
-    """Serve the platform's host names over TLS, before the sandbox; give the port."""
-    target = urlsplit(sandbox.api_base)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(tls.cert_file, tls.key_file)
-
-    async def pump(source: asyncio.StreamReader, drain: asyncio.StreamWriter) -> None:
-        try:
-            while piece := await source.read(65536):
-                drain.write(piece)
-                await drain.drain()
-        except (ConnectionError, ssl.SSLError):
-            pass  # whoever hangs up first
-        finally:
-            drain.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection(target.hostname, target.port)
-        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
 
 
 @asynccontextmanager

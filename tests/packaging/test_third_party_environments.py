@@ -100,6 +100,7 @@ def test_a_broken_plugin_and_a_doubled_name_stand_beside_good_ones(tmp_path: Pat
         "ModuleNotFoundError: No module named 'no_such_thing'",
     )
     (tmp_path / "cat.png").write_bytes(make_content(1000))
+    printed = ""
     for driver, error in (
         ("broken", "DriverBrokenError driver 'broken' of qqmedia-broken 1.2 is broken: ModuleNotFoundError"),
         ("twice", "DuplicateDriverError driver 'twice' is brought by qqmedia-again 1.2 and qqmedia-twice 1.2"),

@@ -1,0 +1,127 @@
+"""Bots of other frameworks with a media host as a library, run as their authors would, against the sandbox.
+
+The frameworks live in an environment of their own, which is kept in the environment of these tests; the first run takes
+them from the package index. ``SKIP_OTHER_FRAMEWORKS=1`` leaves these tests out where there is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+import wave
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bot_core.sandbox import Sandbox
+from qqmedia.testing import make_content
+from tests.examples.distributions import ROOT, Environment, build_wheel, pip
+from tests.examples.platform_names import PLATFORM, platform_names
+from tests.fakes.tls import make_private_ca
+
+WANTED = ("nonebot2[aiohttp]==2.5.0", "nonebot-adapter-qq==1.7.3", "qq-botpy==1.2.1")
+SKIPPED = bool(os.environ.get("SKIP_OTHER_FRAMEWORKS"))
+PNG = make_content(30_000, seed="a picture of another framework")
+# botpy knows the platform by its host names only: they lead to the sandbox, as a line in the hosts file would do it.
+WITH_HOST_NAMES = f"""
+import runpy, socket, sys
+sys.modules["aiodns"] = None  # else names are not looked up by `socket`
+resolve = socket.getaddrinfo
+def getaddrinfo(host, port, *rest, **more):
+    if host in {PLATFORM!r}:
+        host, port = "127.0.0.1", int(sys.argv[1])
+    return resolve(host, port, *rest, **more)
+socket.getaddrinfo = getaddrinfo
+runpy.run_path("bot.py", run_name="__main__")
+"""
+
+pytestmark = [
+    pytest.mark.blocking,  # the tests themselves start programs and write small files
+    pytest.mark.timeout(300),  # the first run installs
+    pytest.mark.skipif(SKIPPED, reason="SKIP_OTHER_FRAMEWORKS is set"),
+]
+
+
+@pytest.fixture(scope="module")
+def environment() -> Environment:
+    folder = Path(sys.prefix) / "other-frameworks"
+    wheel, stamp = build_wheel(ROOT), folder / "made-of.txt"
+    made_of = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest() + repr(WANTED) + sys.version
+    environment = Environment(folder)
+    if not stamp.exists() or stamp.read_text("utf-8") != made_of:
+        environment = Environment.new(folder)
+        pip("--python", str(environment.python), "install", *WANTED, str(wheel), seconds=280)
+        stamp.write_text(made_of, "utf-8")
+    pip("--python", str(environment.python), "install", "--no-deps", "--no-index", "--force-reinstall", str(wheel))
+    return environment
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "cat.png").write_bytes(PNG)
+    with wave.open(str(tmp_path / "song.wav"), "wb") as song:
+        song.setnchannels(1)
+        song.setsampwidth(2)
+        song.setframerate(24_000)
+        song.writeframes(bytes(range(256)) * 375)
+    return tmp_path
+
+
+@asynccontextmanager
+async def running(
+    environment: Environment, folder: Path, example: str, variables: Mapping[str, str], *command: str
+) -> AsyncIterator[None]:
+    (folder / "bot.py").write_text((ROOT / "examples" / example / "bot.py").read_text("utf-8"), "utf-8")
+    local = {"QQMEDIA_DRIVER": "local", "QQMEDIA_LOCAL_HOST": "127.0.0.1", "QQMEDIA_LOCAL_PORT": "0"}
+    with (folder / "bot.log").open("wb") as log:
+        bot = await asyncio.create_subprocess_exec(
+            environment.python, *command, cwd=folder, env=environment.variables(local | dict(variables)),
+            stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            if bot.returncode is None:
+                bot.kill()
+            await bot.wait()
+            print((folder / "bot.log").read_text("utf-8", "replace"))
+
+
+async def assert_picture_and_song_arrive(sandbox: Sandbox) -> None:
+    await sandbox.connected(timeout=30)
+    for word, content_type in (("picture", "image/png"), ("song", "audio/silk")):
+        (answer,) = await sandbox.replies(await sandbox.say(word))
+        assert answer.media is not None
+        assert (answer.media.way, answer.media.content_type) == ("url", content_type)
+        assert str(answer.media.url).startswith("http://127.0.0.1:")
+        assert word == "song" or await answer.media.read() == PNG
+
+
+@pytest.mark.asyncio
+async def test_a_nonebot_plugin_sends_through_the_host(environment: Environment, folder: Path) -> None:
+    bots = [{"id": "1020000001", "secret": "secret", "intent": {"c2c_group_at_messages": True}}]
+    async with Sandbox.open() as sandbox:
+        variables = {
+            "QQ_BOTS": json.dumps(bots),
+            "QQ_API_BASE": sandbox.api_base,
+            "QQ_AUTH_BASE": f"{sandbox.api_base}/app/getAppAccessToken",
+        }
+        async with running(environment, folder, "nonebot_plugin", variables, "bot.py"):
+            await assert_picture_and_song_arrive(sandbox)
+
+
+@pytest.mark.asyncio
+async def test_a_bot_on_botpy_sends_through_the_host(environment: Environment, folder: Path) -> None:
+    tls = make_private_ca(folder / "tls", *PLATFORM)
+    variables = {"QQ_APPID": "1020000001", "QQ_SECRET": "secret", "SSL_CERT_FILE": str(tls.ca_file)}
+    async with (
+        Sandbox.open() as sandbox,
+        platform_names(sandbox, tls) as port,
+        running(environment, folder, "botpy_bot", variables, "-c", WITH_HOST_NAMES, str(port)),
+    ):
+        await assert_picture_and_song_arrive(sandbox)
