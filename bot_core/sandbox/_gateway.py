@@ -122,6 +122,8 @@ class Gateway:
     async def session_for(self, appid: str | None, shard: int, timeout: float) -> Session:
         """Return the session that an event goes to; wait for a bot to connect if there is none.
 
+        The only bot that is connected is meant, whoever else was there and may come back.
+
         Raises:
             SandboxError: Nobody connected in time, or several bots are here and none was named.
         """
@@ -131,10 +133,11 @@ class Gateway:
                     await self._changed.wait()
         except TimeoutError:
             raise _nobody(appid, shard, timeout) from None
-        if len(sessions) > 1:
-            appids = ", ".join(sorted(session.appid for session in sessions))
-            raise SandboxError(f"several bots are connected ({appids}): name one by its appid")
-        return sessions[0]
+        chosen = [session for session in sessions if session.connected] or sessions
+        if len(chosen) > 1:
+            appids = sorted(f"{session.appid}{'' if session.connected else ' (away)'}" for session in sessions)
+            raise SandboxError(f"there are several bots ({', '.join(appids)}): name one by its appid")
+        return chosen[0]
 
     async def connected(self, appid: str | None, shard: int, timeout: float) -> Session:
         """Wait until a bot is connected and ready.
@@ -301,7 +304,12 @@ class Gateway:
         return {"version": 1, "session_id": session.id, "user": user, "shard": list(session.shard)}
 
     def _take_over(self, session: Session, state: str) -> None:
-        self._current[session.appid, session.shard[0]] = session
+        key = (session.appid, session.shard[0])
+        earlier = self._current.get(key)
+        self._current[key] = session
+        if earlier is not None and earlier.socket not in (None, session.socket):
+            # It would hear nothing any more, and not know why. A code to come back after would start a war of two.
+            earlier.socket.close(_BAD_SHARD, f"another connection is shard {key[1]} of bot {key[0]} now")
         if session.socket is not None:
             self._note(session.socket, state, session.shard, session.id, "")
         self._changed.fire()

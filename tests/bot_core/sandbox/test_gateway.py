@@ -172,6 +172,42 @@ async def test_with_several_bots_one_must_be_named_and_openids_differ(play: Any,
 
 
 @pytest.mark.asyncio
+async def test_the_only_connected_bot_is_meant_whoever_went_away(play: Any, another_bot: Any, until: Any) -> None:
+    async with play() as (sandbox, bot), another_bot(sandbox, "2") as other:
+        await other.connect()
+        sandbox.close_connections(4009, appid="2")
+        assert await other.frame() == {"close": 4009}
+        await until(lambda: sum(one["connected"] for one in sandbox.bots()) == 1)
+        assert (await sandbox.say("hello")).appid == bot.appid
+        sandbox.close_connections(4009)
+        assert (await bot.heard())["content"] == " hello"
+        assert await bot.frame() == {"close": 4009}
+        await until(lambda: not any(one["connected"] for one in sandbox.bots()))
+        with pytest.raises(SandboxError, match=rf"several bots \({bot.appid} \(away\), 2 \(away\)\)"):
+            await sandbox.say("hello")
+
+
+@pytest.mark.asyncio
+async def test_the_earlier_of_two_copies_of_a_bot_is_told(play: Any, another_bot: Any) -> None:
+    happened: list[Any] = []
+    async with play(connect=False, max_concurrency=2) as (sandbox, bot), another_bot(sandbox, bot.appid) as copy:
+        stop = sandbox.subscribe(happened.append)
+        await bot.connect()
+        await copy.connect()
+        assert await bot.frame() == {"close": 4010}
+        await sandbox.say("hello")
+        assert (await copy.heard())["content"] == " hello"
+        stop()
+        [closed] = [one for one in happened if getattr(one, "state", "") == "closed"]
+        assert closed.why == f"4010 another connection is shard 0 of bot {bot.appid} now"
+        # A session that is resumed takes the place as well.
+        await bot.hello()
+        await bot.resume()
+        assert (await bot.frame())["t"] == "RESUMED"
+        assert await copy.frame() == {"close": 4010}
+
+
+@pytest.mark.asyncio
 async def test_a_bot_that_did_not_ask_for_the_event_is_named(play: Any) -> None:
     async with play(connect=False) as (sandbox, bot):
         await bot.connect(intents=1 << 26)
