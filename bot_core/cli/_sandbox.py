@@ -105,14 +105,18 @@ def say_command(
     no_at: Annotated[bool, typer.Option("--no-at", help="Without mentioning the bot.")] = False,
     appid: Annotated[str, typer.Option(help="To this bot, if several are connected.")] = "",
     sandbox: Annotated[str, typer.Option(help="Address of the sandbox.")] = f"http://127.0.0.1:{DEFAULT_PORT}",
-    wait: Annotated[float, typer.Option(help="How many seconds to wait for an answer.")] = 10,
+    wait: Annotated[
+        float, typer.Option(help="How many seconds to wait for a bot, and then for its answer.")
+    ] = 10,
     save: Annotated[Path | None, typer.Option(help="Folder for the media that come back.", file_okay=False)] = None,
 ) -> None:
     """Say something to the bot in a running sandbox, and print what comes back.
 
     Exit code 1 if nothing does.
     """
-    body: dict[str, Any] = {"text": text, "user": user, "at": not no_at, "private": private}
+    body: dict[str, Any] = {
+        "text": text, "user": user, "at": not no_at, "private": private, "connect_timeout": wait,
+    }  # fmt: skip
     if not private:
         body["group"] = group
     if appid:
@@ -226,7 +230,7 @@ async def _speak(base: str, body: dict[str, Any], wait: float, save: Path | None
                 answers += len(found["arrived"])
                 deadline = min(deadline, loop.time() + _QUIET_SECONDS)
         if not answers:
-            await _explain_silence(http, base, wait)
+            await _explain_silence(http, base, wait, said["said"])
     return answers
 
 
@@ -282,12 +286,16 @@ async def _save(http: aiohttp.ClientSession, base: str, arrived: dict[str, Any],
     return path
 
 
-async def _explain_silence(http: aiohttp.ClientSession, base: str, wait: float) -> None:
+async def _explain_silence(http: aiohttp.ClientSession, base: str, wait: float, said: dict[str, Any]) -> None:
+    """Say what the bot tried since then, and was refused."""
     state = await _call(http, "GET", f"{base}/sandbox/state")
+    refused = [
+        entry for entry in state["refused"] if entry["at"] >= said["at"] and entry["appid"] in ("", said["appid"])
+    ]
     lines = [(f"no answer within {wait:g} s", "yellow")]
     lines += [
-        (f"  refused lately: {entry['path']} {entry['status']} {entry['code']} {entry['message']}", "red")
-        for entry in state["refused"][-3:]
+        (f"  refused since then: {entry['path']} {entry['status']} {entry['code']} {entry['message']}", "red")
+        for entry in refused[-3:]
     ]
     await asyncio.to_thread(_print_all, lines)
 

@@ -30,7 +30,19 @@ _CONFLICT: Final = 409
 _LEFT_OUT: Final = "***"
 
 _SAY_FIELDS: Final = frozenset(
-    {"user", "group", "private", "at", "attachments", "full", "event_name", "appid", "shard", "role"}
+    {
+        "user",
+        "group",
+        "private",
+        "at",
+        "attachments",
+        "full",
+        "event_name",
+        "appid",
+        "shard",
+        "role",
+        "connect_timeout",
+    }
 )
 
 
@@ -203,11 +215,19 @@ def _said(said: Said) -> Mapping[str, Any]:
         "chat": said.chat,
         "openid": said.target.openid if said.target else None,
         "connected": said.connected,
+        "at": said.at,
     }
 
 
 def _refused(entry: Refused) -> Mapping[str, Any]:
-    return {"path": entry.path, "status": entry.status, "code": entry.code, "message": entry.message, "at": entry.at}
+    return {
+        "appid": entry.appid,
+        "path": entry.path,
+        "status": entry.status,
+        "code": entry.code,
+        "message": entry.message,
+        "at": entry.at,
+    }
 
 
 def _upload_call(call: UploadCall) -> Mapping[str, Any]:

@@ -40,6 +40,7 @@ class Speaking(Face):
         role: str = "member",
         appid: str | None = None,
         shard: int = 0,
+        connect_timeout: float | None = None,
     ) -> Said:
         """Say something to a bot, in a group or in a private chat, and return at once.
 
@@ -57,15 +58,16 @@ class Speaking(Face):
             role: Of the user in the group: `member`, `admin` or `owner`.
             appid: Which bot, if several are connected.
             shard: To which of its shards; the platform uses 0.
+            connect_timeout: For how many seconds to wait for a bot; by default `connect_timeout_seconds`.
 
         Raises:
-            SandboxError: No bot connected within `connect_timeout_seconds`, several did, or it did not ask for this
+            SandboxError: No bot connected in time, several did, or it did not ask for this
                 kind of event.
             ValueError: `private` and a group, or a name that is empty.
         """
         if (private and group is not None) or not user or group == "":
             raise ValueError(f"say it in a group or in private, as somebody: {group=}, {private=}, {user=}")
-        session = await self._session(appid, shard)
+        session = await self._session(appid, shard, connect_timeout)
         chat = user if private else group or DEFAULT_GROUP
         name = event_name or self._event_name(private=private, at=at)
         speech = self._speech(
@@ -193,11 +195,13 @@ class Speaking(Face):
             return C2C
         return GROUP_AT if at and not self.options.full_receive else GROUP_ALL
 
-    async def _session(self, appid: str | None, shard: int) -> Session | Webhook:
+    async def _session(self, appid: str | None, shard: int, timeout: float | None = None) -> Session | Webhook:
         webhook = self._desks.webhooks.get(appid)
         if webhook is not None:
             return webhook
-        return await self._desks.gateway.session_for(appid, shard, self.options.connect_timeout_seconds)
+        if timeout is None:
+            timeout = self.options.connect_timeout_seconds
+        return await self._desks.gateway.session_for(appid, shard, timeout)
 
     def _speech(
         self,

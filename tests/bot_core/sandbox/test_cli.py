@@ -107,6 +107,34 @@ async def test_errors_are_one_line_and_say_what_to_do(play: Any) -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.blocking  # child processes are started by the loop itself
+async def test_say_waits_for_a_bot_no_longer_than_it_was_told(play: Any) -> None:
+    async with play(connect=False, connect_timeout_seconds=50) as (sandbox, _):
+        code, _, err = await run("say", "x", "--sandbox", sandbox.api_base, "--wait", "0.1")
+        assert (code, err.count("\n")) == (1, 1)
+        assert "no bot connected to the sandbox within 0.1 s" in err
+
+
+@pytest.mark.asyncio
+@pytest.mark.blocking  # child processes are started by the loop itself
+async def test_a_silence_is_explained_by_what_was_refused_since(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        await bot.post(f"groups/{sandbox.group_openid()}", msg_type=99, content="old")
+
+        async def fail() -> None:
+            d = await bot.heard()
+            await bot.post(f"groups/{d['group_openid']}", msg_type=7, media={"file_info": "no"}, msg_id=d["id"])
+
+        failing = asyncio.create_task(fail())
+        code, out, _ = await run("say", "x", "--sandbox", sandbox.api_base, "--wait", "1")
+        await failing
+        old, new = sandbox.refused
+        assert (code, out.count("\n")) == (1, 2)
+        assert f"refused since then: {new.path} {new.status} {new.code} {new.message}" in out
+        assert old.message not in out
+
+
+@pytest.mark.asyncio
+@pytest.mark.blocking  # child processes are started by the loop itself
 async def test_the_command_line_imports_a_command_when_it_runs() -> None:
     code = (
         "import sys, bot_core.cli;"
