@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from benchmarks._bare import BARE, THREADS
 from benchmarks._loop import probe
-from qqmedia import Driver
+from qqmedia import Driver, Upload
 from qqmedia.plugins import discover
 from qqmedia.testing import make_content, make_upload, open_driver
 
@@ -29,7 +29,11 @@ IN_MEMORY_BYTES = 1_000_000  # larger media come as files, from the host too
 class Side(Protocol):
     """One of the two that are compared."""
 
-    async def put(self, key: str, content: bytes | Path, at_once: int) -> str:
+    def make(self, key: str, content: bytes | Path) -> Any:
+        """Return what this side is given to put; may read the content, outside of what is measured."""
+        ...
+
+    async def put(self, item: Any, at_once: int) -> str:
         """Store it and return its URL."""
         ...
 
@@ -44,15 +48,18 @@ class DriverSide:
     def __init__(self, driver: Any, *, deletes: bool) -> None:
         self._driver = driver
         self._deletes = deletes
-        self._uploads: dict[int, Any] = {}
+        self._uploads: dict[int, Upload] = {}
 
-    async def put(self, key: str, content: bytes | Path, at_once: int) -> str:
-        """Put what a host would hand over."""
+    def make(self, key: str, content: bytes | Path) -> Upload:
+        """Return what a host would hand over."""
+        if id(content) not in self._uploads:
+            self._uploads[id(content)] = make_upload(content)
+        return replace(self._uploads[id(content)], key=key)
+
+    async def put(self, item: Upload, at_once: int) -> str:
+        """Put it."""
         del at_once
-        upload = self._uploads.get(id(content))
-        if upload is None:
-            upload = self._uploads[id(content)] = await asyncio.to_thread(make_upload, content)
-        return str(await self._driver.put(replace(upload, key=key)))
+        return str(await self._driver.put(item))
 
     async def delete(self, key: str) -> None:
         """Delete, of `local`."""
@@ -68,10 +75,14 @@ class BareSide:
         self._folder = folder
         self._pool = pool
 
-    async def put(self, key: str, content: bytes | Path, at_once: int) -> str:
+    def make(self, key: str, content: bytes | Path) -> tuple[str, bytes | Path]:
+        """Return them as they are."""
+        return key, content
+
+    async def put(self, item: tuple[str, bytes | Path], at_once: int) -> str:
         """Put in a thread; alone, it may have all of them."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._put, key, content, THREADS if at_once == 1 else 1)
+        return await loop.run_in_executor(self._pool, self._put, *item, THREADS if at_once == 1 else 1)
 
     async def delete(self, key: str) -> None:
         """Remove what `local` wrote."""
@@ -103,13 +114,12 @@ class Putting:
 
     async def round(self, size: int, count: int, at_once: int) -> dict[str, Any]:
         """Put so many of a size; return seconds, seconds of CPU, and delays of the event loop in microseconds."""
-        content = await self._content(size)
-        keys = self._keys(count)
-        rest = iter(keys)
+        keys, items = await self._items(size, count)
+        rest = iter(items)
 
         async def putter() -> None:
-            for key in rest:
-                await self._side.put(key, content, at_once)
+            for item in rest:
+                await self._side.put(item, at_once)
 
         delays: list[int] = []
         probing = asyncio.create_task(probe(delays), name="probe")
@@ -125,12 +135,12 @@ class Putting:
 
     async def fill(self, count: int) -> dict[str, Any]:
         """Store so many small objects, to stay."""
-        upload = await self._content(16)
-        rest = iter(self._keys(count))
+        _, items = await self._items(16, count)
+        rest = iter(items)
 
         async def filler() -> None:
-            for key in rest:
-                await self._side.put(key, upload, 64)
+            for item in rest:
+                await self._side.put(item, 64)
 
         async with asyncio.TaskGroup() as fillers:
             for number in range(64):
@@ -139,22 +149,20 @@ class Putting:
 
     async def memory(self, size: int) -> dict[str, Any]:
         """Put one file of this size; return by how many MB memory rose at its highest, 0 where nobody can tell."""
-        content = await self._content(size)
-        (key,) = self._keys(1)
+        (key,), (item,) = await self._items(size, 1)
         before = _memory("VmRSS") if _forget_peak() else 0.0
-        await self._side.put(key, content, 1)
+        await self._side.put(item, 1)
         added = _memory("VmHWM") - before if before else 0.0
         await self._side.delete(key)
         return {"megabytes": added}
 
-    def _keys(self, count: int) -> list[str]:
-        first, self._numbers = self._numbers, self._numbers + count
-        return [f"{os.getpid()}z{number:032x}.png" for number in range(first, first + count)]
-
-    async def _content(self, size: int) -> bytes | Path:
+    async def _items(self, size: int, count: int) -> tuple[list[str], list[Any]]:
         if size not in self._contents:
             self._contents[size] = await asyncio.to_thread(_make, size, self._folder)
-        return self._contents[size]
+        first, self._numbers = self._numbers, self._numbers + count
+        keys = [f"{os.getpid()}z{number:032x}.png" for number in range(first, first + count)]
+        content = self._contents[size]
+        return keys, await asyncio.to_thread(lambda: [self._side.make(key, content) for key in keys])
 
 
 def _make(size: int, folder: Path) -> bytes | Path:

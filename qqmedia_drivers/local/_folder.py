@@ -25,7 +25,7 @@ from qqmedia_drivers.local._box import Box, ServerOptions, boxes_of, joining
 
 __all__ = ("Folder", "Found", "StoredObject", "WriteStopped", "disk_errors")
 
-_CHUNK_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 1 << 18  # stays in the cache of a processor between reading and writing
 # For how long closing waits for writes that are under way: they look at their stop flag once a chunk.
 _CLOSE_SECONDS: Final = 2.0
 _FULL: Final = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})  # Windows has no quota

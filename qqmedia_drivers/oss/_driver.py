@@ -152,7 +152,9 @@ class _Multipart:
 
     def send(self, upload_id: str, number: int, body: UploadBody) -> Any:
         answer = self._bucket.upload_part(self._name, upload_id, number, body)
-        return oss2.models.PartInfo(number, answer.etag, size=len(body), part_crc=answer.crc)
+        # The part's checksum has been compared. Given it again here, the SDK would put all of them together, in Python:
+        # a fifth of the CPU of the whole put, in one go, for what the ETags say already.
+        return oss2.models.PartInfo(number, answer.etag, size=len(body))
 
     def complete(self, upload_id: str, parts: list[Any]) -> None:
         self._bucket.complete_multipart_upload(self._name, upload_id, parts)
