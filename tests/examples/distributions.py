@@ -39,7 +39,7 @@ def build_wheel(project: Path) -> Path:
     copy = folder / f"source of {project.name}"
     if project == ROOT:  # it holds much that is no source
         copy.mkdir(parents=True)
-        for name in ("bot_core", "qqmedia", "qqmedia_drivers"):
+        for name in ("bot_core", "examples", "qqmedia", "qqmedia_drivers"):
             shutil.copytree(ROOT / name, copy / name, ignore=_NOT_SOURCE)
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, copy / name)
