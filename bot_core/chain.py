@@ -62,6 +62,9 @@ class Chain:
         self._builder = chain_builder
         if at and data is not None and not data.is_direct:
             self.at(enter=True)
+            opening = self.chain[0]
+            if isinstance(opening, At):
+                opening.opening = True
 
     @property
     def builder(self) -> ChainBuilder | None:
@@ -101,9 +104,15 @@ class Chain:
         return self
 
     def text(self, text: str, auto_convert: bool = False) -> Self:  # noqa: FBT001, FBT002 - AmiyaBot's signature
-        """Add text. Newlines at its end are cut unless there is nothing else; ``[face:5]`` becomes a face."""
+        """Add text. Newlines at its end are cut unless there is nothing else; ``[face:5]`` becomes a face.
+
+        Raises:
+            TypeError: It is no `str`.
+        """
         if auto_convert:
             _warn_of_auto_convert()
+        if not isinstance(text, str):
+            raise TypeError(f"text() takes a str, got {type(text).__name__}; to show a value, give it str(value)")
         text = text.rstrip("\n") or text
         if "[face:" not in text:
             self.chain.append(Text(text))

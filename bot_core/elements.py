@@ -40,10 +40,14 @@ class Text:
 
 @dataclass(slots=True)
 class At:
-    """A mention of one user (openid); `enter` puts a newline behind it."""
+    """A mention of one user (openid); `enter` puts a newline behind it.
+
+    `opening`: A chain began with it by itself; with nothing behind it, nothing is sent.
+    """
 
     target: str
     enter: bool = False
+    opening: bool = field(default=False, kw_only=True, compare=False, repr=False)
 
 
 @dataclass(slots=True)

@@ -68,11 +68,14 @@ def plan_chain(elements: Iterable[Element], *, reference: str = "", text_limit: 
     """Plan the messages of a chain.
 
     Args:
-        elements: What the chain is made of.
+        elements: What the chain is made of. A mention that it began with by itself goes with something only.
         reference: Reference id of the message to quote; the first message gets it. Empty: none.
         text_limit: How many characters of text a message holds; longer text becomes several. `None`: any number.
     """
     planner = _Planner(text_limit)
+    elements = list(elements)
+    if elements and isinstance(elements[0], At) and elements[0].opening and all(map(_says_nothing, elements[1:])):
+        del elements[0]  # nobody wants a message that only calls his name
     for element in elements:
         planner.add(element)
     planner.close_text()
@@ -152,6 +155,15 @@ class _Planner:
         elif self.waiting:  # a chain of nothing but raw fields is a message in itself
             self.put(PlannedMessage({"msg_type": MsgType.TEXT.value}))
         return self.messages
+
+
+def _says_nothing(element: Element) -> bool:
+    match element:
+        case Text(content):
+            return not content.strip()
+        case Face() | Tag() | Embed():
+            return True
+    return False
 
 
 def _own_body(element: Markdown | MarkdownTemplate | Ark) -> dict[str, Any]:

@@ -146,6 +146,7 @@ class Sender:
             )
         messages = plan.messages
         if not messages:
+            logger.info("nothing is sent, as nothing is in the chain")
             return []
         run = _Run(target, context, self._reserve(context, len(messages)), timeout, builder=chain.builder)
         try:

@@ -208,3 +208,17 @@ def test_a_sixth_row_or_button_is_an_overflow_error() -> None:
 def test_a_keyboard_of_the_authors_own_goes_out_as_it_is() -> None:
     own = {"id": "template"}
     assert Chain().markdown_content("a", own).chain == [Markdown("a", own)]
+
+
+@pytest.mark.parametrize("given", [None, {}, 5, b"x"])
+def test_what_is_no_text_is_refused_with_advice(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"text\(\) takes a str, got \w+; to show a value, give it str\(value\)"):
+        Chain().text(given)
+
+
+def test_the_opening_mention_is_known_and_one_that_was_asked_for_is_not() -> None:
+    opening, asked = Chain(FakeAdapter("1").message("a")).at(enter=True).chain
+    assert opening == asked
+    assert isinstance(opening, At)
+    assert isinstance(asked, At)
+    assert (opening.opening, asked.opening) == (True, False)

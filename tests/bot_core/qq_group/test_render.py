@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,22 @@ def test_text_and_one_picture_share_a_message() -> None:
     assert planned(At("U1", enter=True), Text("look"), picture) == [
         ({"msg_type": 7, "content": "<@U1>\nlook"}, picture),
     ]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [(), (Text(""),), (Text(" \n"), Face(1)), (Embed({"title": "t"}), Tag(1))],
+    ids=["none", "no text", "blank", "embed"],
+)
+def test_a_chain_of_nothing_but_its_opening_mention_is_not_sent(rest: tuple[Element, ...]) -> None:
+    assert planned(At("U1", enter=True, opening=True), *rest) == []
+    assert planned(At("U1", enter=True), *rest) == [({"msg_type": 0, "content": ANY}, None)]  # somebody asked for it
+
+
+@pytest.mark.parametrize("rest", [Text("hi"), At("U2"), AtAll(), Image(content=b"x"), Extend({"a": 1})])
+def test_the_opening_mention_goes_with_anything(rest: Element) -> None:
+    [(body, _)] = planned(At("U1", enter=True, opening=True), rest)
+    assert body["content"].startswith("<@U1>\n")
 
 
 def test_runs_of_text_are_one_message() -> None:
