@@ -36,9 +36,9 @@ class QQGroupChainBuilderOptions:
     host: str = "0.0.0.0"  # noqa: S104 - serving the platform is what it is for
     port: int = 8086
     resource_path: str | os.PathLike[str] = "./resource"
-    http_server_options: object = None
+    http_server_options: object = field(default=None, repr=False)  # it may hold the password of the key
     public_url: str | None = field(default=None, kw_only=True)
-    server_config: object = field(default=None, kw_only=True)
+    server_config: object = field(default=None, kw_only=True, repr=False)
     download_media: bool = field(default=False, kw_only=True)
     media_download_timeout: float = field(default=10.0, kw_only=True)
     media_max_bytes: int = field(default=20 * 1024 * 1024, kw_only=True)

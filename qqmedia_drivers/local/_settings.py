@@ -79,7 +79,10 @@ class LocalSettings(BaseModel):
     port: int = Field(default=8086, ge=0, le=65535)
     resource_path: Path = Path("./resource")
     public_url: str | None = None
-    http_server_options: Annotated[dict[str, Any] | None, BeforeValidator(_server_options)] = None
+    # It may hold the password of the key, which belongs in no log.
+    http_server_options: Annotated[dict[str, Any] | None, BeforeValidator(_server_options)] = Field(
+        default=None, repr=False
+    )
 
     @field_validator("public_url")
     @classmethod

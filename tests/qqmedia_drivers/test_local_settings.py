@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -84,3 +85,10 @@ def test_an_unknown_key_is_an_error_that_lists_the_known_ones(settings: Any) -> 
 def test_a_key_without_its_certificate_is_an_error(settings: Any) -> None:
     with pytest.raises(ValidationError, match="ssl_keyfile without ssl_certfile"):
         settings(http_server_options={"uvicorn_options": {"ssl_keyfile": "k.pem"}})
+
+
+def test_the_password_of_the_key_is_in_no_repr(settings: Any) -> None:
+    secret = secrets.token_hex()
+    made = settings(http_server_options={**TLS, "ssl_keyfile_password": secret})
+    assert made.http_server_options["ssl_keyfile_password"] == secret
+    assert secret not in f"{made!r} {made}"

@@ -462,3 +462,10 @@ async def test_the_domain_follows_the_options(given: QQGroupChainBuilderOptions,
 
 async def test_the_default_domain_is_an_address_of_this_machine() -> None:
     assert re.fullmatch(r"http://[0-9.]+:8086/resource", QQGroupChainBuilder(QQGroupChainBuilderOptions()).domain)
+
+
+@pytest.mark.parametrize("name", ["http_server_options", "server_config"])
+async def test_the_password_of_the_key_is_in_no_repr(name: str) -> None:
+    options = QQGroupChainBuilderOptions(**{name: {"ssl_keyfile_password": "geheim"}})
+    assert options.server_settings()["http_server_options"] == {"ssl_keyfile_password": "geheim"}
+    assert "geheim" not in f"{options!r} {QQGroupChainBuilder(options)!r}"
