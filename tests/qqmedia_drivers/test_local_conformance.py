@@ -36,7 +36,10 @@ class TestLocalDriver(DriverConformance):
 
     async def read(self, key: str) -> bytes | None:
         path = await asyncio.to_thread(self._find, key)
-        return None if path is None else await asyncio.to_thread(path.read_bytes)
+        try:
+            return None if path is None else await asyncio.to_thread(path.read_bytes)
+        except FileNotFoundError:  # taken down between the two
+            return None
 
     async def remove(self, key: str) -> None:
         path = await asyncio.to_thread(self._find, key)
