@@ -25,7 +25,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks._loop import probe
 from benchmarks._stores import ROOT, Child, running_child, running_store
 
 DRIVERS = ("s3", "cos", "oss", "local")
@@ -103,18 +102,6 @@ def p99(delays: Sequence[float]) -> float:
     return sorted([0.0, *delays])[len(delays) * 99 // 100]
 
 
-@asynccontextmanager
-async def watched(delays: list[float]) -> AsyncIterator[None]:
-    """Note how late this process's event loop is, which only waits: what the machine does to any of them."""
-    late: list[int] = []
-    probing = asyncio.create_task(probe(late), name="probe")
-    try:
-        yield
-    finally:
-        probing.cancel()
-        delays += [delay / 1000 for delay in late]
-
-
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One driver, its bare SDK, and the store of both."""
@@ -136,12 +123,10 @@ class Stage:
     async def case_rows(self, case: Case) -> list[Row]:
         """Measure one case, in turns; who comes first changes."""
         bare, ours = Found(), Found()
-        waiting: list[float] = []
         sides = [(self.bare, bare), (self.ours, ours)]
         for _ in range(case.rounds):
             for child, found in sides:
-                async with watched(waiting):
-                    answer = await child.ask(what="round", size=case.size, count=case.count, at_once=case.at_once)
+                answer = await child.ask(what="round", size=case.size, count=case.count, at_once=case.at_once)
                 found.add(answer, case.count)
                 if self.store is not None:
                     await self.store.ask()
@@ -150,7 +135,7 @@ class Stage:
         return [
             compared(f"{name}: puts a second", bare.rates, ours.rates, "/s", least=0.9),
             compared(f"{name}: CPU a put", bare.cpu, ours.cpu, " ms", most=1.1),
-            late_row(f"{name}: loop p99", bare.delays, ours.delays, waiting),
+            late_row(f"{name}: loop p99", bare.delays, ours.delays),
         ]
 
     async def memory_row(self, size: int) -> Row:
@@ -173,12 +158,10 @@ def compared(
     )  # fmt: skip
 
 
-def late_row(what: str, bare: Sequence[float], ours: Sequence[float], waiting: Sequence[float]) -> Row:
-    """Return the row of two event loops' delays, with that of one which only waited, meanwhile on the same machine."""
+def late_row(what: str, bare: Sequence[float], ours: Sequence[float]) -> Row:
+    """Return the row of two event loops' delays."""
     late = p99(ours)
-    return Row(
-        what, f"{p99(bare):.1f} ms", f"{late:.1f} ms", f"(idle {p99(waiting):.1f} ms)", "<= 10 ms", late > 10
-    )  # fmt: skip
+    return Row(what, f"{p99(bare):.1f} ms", f"{late:.1f} ms", "", "<= 10 ms", late > 10)
 
 
 def _figure(value: float, unit: str) -> str:
