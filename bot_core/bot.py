@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Final
 
 from bot_core.adapter import Adapter, AdapterFactory, MessageHandle
 from bot_core.chain import Chain
@@ -21,6 +22,7 @@ from qqmedia.errors import ConfigurationError
 __all__ = ("FACTORY_NAME", "AmiyaBot")
 
 FACTORY_NAME = "default_factory"
+_EXAMPLE: Final = 'adapter=qq_group(client_secret="...")'
 
 logger = logging.getLogger("bot_core.bot")
 
@@ -49,14 +51,14 @@ class AmiyaBot(HandlerBook):
             adapter: What connects it: ``qq_group(client_secret=...)``.
 
         Raises:
-            ConfigurationError: There is no adapter.
+            ConfigurationError: There is no adapter, or it is none.
         """
         super().__init__(FACTORY_NAME)
         if adapter is None:
-            raise ConfigurationError('AmiyaBot needs an adapter: adapter=qq_group(client_secret="...")')
+            raise ConfigurationError(f"AmiyaBot needs an adapter: {_EXAMPLE}")
         self.appid = str(appid or "")
         self.private = private
-        self.instance: Adapter = adapter(self.appid, token or "")
+        self.instance: Adapter = _connected_by(adapter, self.appid, token or "")
         self._books = HandlerBooks(self)
         self._handling = Handling(self, self._books)
         self._dispatcher: Dispatcher | None = None
@@ -177,3 +179,15 @@ class AmiyaBot(HandlerBook):
             self.instance.shutdown_grace,
         )
         self.stop()
+
+
+def _connected_by(factory: AdapterFactory, appid: str, token: str) -> Adapter:
+    called = getattr(factory, "__name__", type(factory).__name__)
+    if not callable(factory):
+        raise ConfigurationError(f"the adapter of AmiyaBot is {factory!r:.80}, which is none; write {_EXAMPLE}")
+    if called == "qq_group":  # it would take the appid for the secret
+        raise ConfigurationError(f"adapter=qq_group has to be called; write {_EXAMPLE}")
+    made = factory(appid, token)
+    if not callable(getattr(made, "listen", None)):
+        raise ConfigurationError(f"adapter={called} made {type(made).__name__}, which is no adapter; write {_EXAMPLE}")
+    return made

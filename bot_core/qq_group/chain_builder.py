@@ -12,7 +12,7 @@ from typing import Final
 
 import qqmedia
 from bot_core.qq_group.builders import is_link
-from bot_core.qq_group.options import QQGroupChainBuilderOptions
+from bot_core.qq_group.options import QQGroupChainBuilderOptions, check_options
 from qqmedia import ChainBuilder, MediaKind, MediaSource, Reach, SupportsPublish
 
 __all__ = ("QQGroupChainBuilder",)
@@ -34,6 +34,7 @@ class QQGroupChainBuilder(ChainBuilder):
 
     def __init__(self, options: QQGroupChainBuilderOptions | None = None) -> None:
         self.options = options if options is not None else QQGroupChainBuilderOptions()
+        check_options("options", self.options)
         self.file_caches: dict[str, str] = {}
         self._stack: AsyncExitStack | None = None
         self._host: SupportsPublish | None = None

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from qqmedia import ConfigurationError
 
-__all__ = ("QQGroupChainBuilderOptions",)
+__all__ = ("QQGroupChainBuilderOptions", "check_options")
 
 # Which of the fields are settings of the driver `local`; the others are about downloads.
 _SERVER_FIELDS: Final = ("host", "port", "resource_path", "http_server_options", "public_url")
@@ -61,3 +61,14 @@ class QQGroupChainBuilderOptions:
         if options is not None:
             given["http_server_options"] = options
         return given
+
+
+def check_options(name: str, given: object) -> None:
+    """Refuse anything else, such as a `dict` of the same.
+
+    Raises:
+        ConfigurationError: It says what to write.
+    """
+    if not isinstance(given, QQGroupChainBuilderOptions):
+        example = ", ".join(f"{key}=..." for key in given) if isinstance(given, dict) else "..."
+        raise ConfigurationError(f"{name} must be QQGroupChainBuilderOptions({example}), got {type(given).__name__}")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from bot_core.openapi.pace import Pace
 from bot_core.openapi.values import DEFAULT_API_BASE, DEFAULT_TOKEN_URL, Intents
 from bot_core.qq_group.builders import Builder
-from bot_core.qq_group.options import QQGroupChainBuilderOptions
+from bot_core.qq_group.options import QQGroupChainBuilderOptions, check_options
 from bot_core.qq_group.reply import ReplyLimits
 from bot_core.qq_group.timing import Timing
 from bot_core.webhook import WebhookOptions
@@ -64,6 +64,7 @@ class AdapterSettings:
             raise ConfigurationError("client_secret is empty; it is the AppSecret of the bot's page on q.qq.com")
         check_shards(self.shard_index, self.shards)
         check_proxy(self.proxy)
+        check_options("default_chain_builder_options", self.options)
         for name in ("max_handlers", "inline_limit"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)!r}")

@@ -8,10 +8,24 @@ from typing import Any
 
 import pytest
 
-from bot_core import AmiyaBot, Chain, Event, Message, WaitEventCancel, WaitEventOutOfFocus
+from bot_core import AmiyaBot, Chain, Event, Message, WaitEventCancel, WaitEventOutOfFocus, qq_group
 from bot_core.errors import AuthenticationError, BotError
 from qqmedia.errors import ConfigurationError, MediaError, MediaFormatError
 from tests.fakes.adapter import FakeAdapter, make_bot, running, settled
+
+
+@pytest.mark.parametrize(
+    ("adapter", "says"),
+    [
+        (qq_group, "adapter=qq_group has to be called"),
+        ("qq_group", "is 'qq_group', which is none"),
+        (lambda appid, token: appid, "adapter=<lambda> made str, which is no adapter"),
+    ],
+)
+def test_what_is_no_adapter_is_one_line(adapter: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        AmiyaBot("1001", adapter=adapter)
+    assert str(caught.value).endswith('write adapter=qq_group(client_secret="...")')
 
 
 def test_a_bot_needs_an_adapter_and_says_which() -> None:

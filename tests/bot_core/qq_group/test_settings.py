@@ -69,6 +69,10 @@ def test_an_address_that_is_none_is_refused(given: dict[str, str]) -> None:
         ({"client_secret": "s", "shards": 2, "shard_index": 2}, "from 0 to 1"),
         ({"client_secret": "s", "max_handlers": 0}, "max_handlers"),
         ({"client_secret": "s", "shutdown_grace": -1}, "shutdown_grace"),
+        (
+            {"client_secret": "s", "default_chain_builder_options": {"port": 8087}},
+            r"default_chain_builder_options must be QQGroupChainBuilderOptions\(port=...\), got dict",
+        ),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused_at_once(given: dict[str, object], says: str) -> None:
