@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -14,7 +15,8 @@ import typer
 
 from bot_core.accounts import MultipleAccounts
 from bot_core.bot import AmiyaBot
-from qqmedia.errors import ConfigurationError
+from bot_core.errors import BotError
+from qqmedia.errors import ConfigurationError, QQMediaError
 
 __all__ = ("run_command",)
 
@@ -43,14 +45,43 @@ def run_command(
 
 def _execute(file: Path) -> dict[str, Any]:
     """Run the file as the main program, and return its variables."""
-    source = file.read_bytes()
+    debug = "--debug" in sys.argv or os.environ.get("QQMEDIA_DEBUG") == "1"
+    source = _read(file)
     program = ModuleType("__main__")
     program.__file__ = str(file)
     sys.modules["__main__"] = program
     sys.path.insert(0, str(file.resolve().parent))
     sys.argv = [str(file)]
-    exec(compile(source, str(file), "exec"), program.__dict__)  # noqa: S102 - to run it is what the command is for
+    try:
+        exec(compile(source, str(file), "exec"), program.__dict__)  # noqa: S102 - to run it is what the command is for
+    except (QQMediaError, BotError, OSError):  # one line tells them
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        _show(error, file)
+        raise typer.Exit(1) from None
     return program.__dict__
+
+
+def _read(file: Path) -> bytes:
+    try:
+        source = file.read_bytes()
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{file} does not exist (looked from {Path.cwd()})") from error
+    except IsADirectoryError as error:
+        raise ConfigurationError(f"{file} is a folder; name the Python file in it") from error
+    if b"\0" in source:
+        raise ConfigurationError(f"{file} is no Python file: there are null bytes in it")
+    return source
+
+
+def _show(error: Exception, file: Path) -> None:
+    """Print the traceback as Python would, from the author's file on: what called that is none of his code."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename != str(file):
+        frames = frames.tb_next
+    traceback.print_exception(error.with_traceback(frames))
 
 
 async def _start(bots: list[AmiyaBot | MultipleAccounts]) -> None:

@@ -269,6 +269,45 @@ print("ran")
     assert (child.returncode, out.splitlines()) == (0, ["listening 1001", "ran"]), err
 
 
+@pytest.mark.parametrize(
+    ("program", "last"),
+    [
+        ("def f():\n    return 1 + None\nf()", "TypeError: unsupported operand type(s) for +: 'int' and 'NoneType'"),
+        ("def broken(:\n    pass", "SyntaxError: invalid syntax"),
+    ],
+)
+def test_qqbot_run_shows_an_error_of_the_file_and_no_frames_of_its_own(tmp_path: Path, program: str, last: str) -> None:
+    child = run(tmp_path, program, *QQBOT_RUN)
+    _, err = child.communicate(timeout=20)
+    assert child.returncode == 1
+    assert err.splitlines()[-1] == last
+    assert "my_bot.py" in err.splitlines()[0] + err.splitlines()[1]
+    assert "typer" not in err
+    assert "_run.py" not in err
+    debugged = run(tmp_path, program, "-c", f"import sys; sys.argv.append('--debug')\n{QQBOT}")
+    _, err = debugged.communicate(timeout=20)
+    assert debugged.returncode == 1
+    assert err.splitlines()[-1] == last
+    assert "_run.py" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nix.py", "nix.py does not exist (looked from {folder})"),
+        ("cat.png", "cat.png is no Python file: there are null bytes in it"),
+        (".", ". is a folder; name the Python file in it"),
+    ],
+)
+def test_qqbot_run_says_what_is_no_file_of_python(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    done = subprocess.run(
+        [sys.executable, "-c", QQBOT, name], capture_output=True, text=True, cwd=tmp_path, check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=20,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, f"error: {says.format(folder=tmp_path)}\n")
+
+
 def test_qqbot_run_says_what_is_missing(tmp_path: Path) -> None:
     child = run(tmp_path, "", *QQBOT_RUN)
     _, err = child.communicate(timeout=20)
