@@ -35,6 +35,14 @@ from tests.fakes.tls import make_private_ca
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels" * 20
 BIG = PNG + bytes(11 * 1024 * 1024)
+
+
+@pytest.fixture(autouse=True)
+def _pictures_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pictures here are made up: too large ones must not be made anew."""
+    monkeypatch.setenv("QQMEDIA_IMAGE_CONVERT", "off")
+
+
 BUCKET = "pics-1250000000"
 KEYS = (
     Key(key_id="AKID", secret="right-secret"),
