@@ -182,7 +182,8 @@ class PlatformServer:
 
     @staticmethod
     def _json(status: int, body: bytes, trace_id: str) -> web.Response:
-        headers = {"Content-Type": "application/json; charset=utf-8", "X-Tps-trace-ID": trace_id}
+        # Without a charset: botpy, the platform's own SDK, takes an answer for JSON only under exactly this name.
+        headers = {"Content-Type": "application/json", "X-Tps-trace-ID": trace_id}
         return web.Response(body=body, status=status, headers=headers)
 
 
