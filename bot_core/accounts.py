@@ -60,6 +60,7 @@ class MultipleAccounts(HandlerBook):
     def __delitem__(self, appid: str | int) -> None:
         bot = self._bots.pop(str(appid))
         bot.stop()
+        self._forget(bot)
         self._changed.set()
 
     @property
@@ -135,8 +136,19 @@ class MultipleAccounts(HandlerBook):
         other = self._bots.get(bot.appid)
         if other is not None and other not in self._over():
             raise ConfigurationError(f"there is an account with appid {bot.appid} already; del accounts[...] it first")
+        if other is not None:
+            self._forget(other)
         self._bots[bot.appid] = bot
         bot.share(self)
+
+    def _forget(self, bot: AmiyaBot) -> None:
+        """Let go of an account that is over, or that ends; one that ends is awaited until it has."""
+        task = self._tasks.get(bot)
+        if task is None or task.done():
+            self._tasks.pop(bot, None)
+            self._failures.pop(bot, None)
+        else:
+            task.add_done_callback(lambda _: self._forget(bot))
 
     def _launch(self, bot: AmiyaBot) -> None:
         # `_run` awaits it

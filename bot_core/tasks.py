@@ -89,7 +89,12 @@ class TimedTasks:
         task = asyncio.create_task(self._repeat(entry), name=f"timed task {describe(entry.function)}")
         entry.task = task
         self._tasks.add(task)  # `stop` hands them to the bot, which awaits them
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: self._ended(done, entry))
+
+    def _ended(self, task: asyncio.Task[None], entry: _TimedTask) -> None:
+        self._tasks.discard(task)
+        if entry in self._entries:  # it ran for the last time: a bot that adds such tasks all day must not keep them
+            self._entries.remove(entry)
 
     async def _repeat(self, entry: _TimedTask) -> None:
         current_slot.set(Slot(self._bot))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -89,6 +91,34 @@ async def test_append_and_del_while_running() -> None:
         with pytest.raises(KeyError):
             del accounts["1"]
     assert (second.closed, third.opened) == (1, 0)
+
+
+@pytest.mark.asyncio
+async def test_accounts_that_are_gone_are_let_go(caplog: pytest.LogCaptureFixture) -> None:
+    accounts = MultipleAccounts(make_bot("1")[0])
+
+    async def come_and_go(*, fails: bool, deleted: bool) -> weakref.ref[Any]:
+        bot, adapter = make_bot("2")
+        if fails:
+            adapter.fatal = AuthenticationError("invalid appid or secret")
+        accounts.append(bot)
+        await settled()
+        if deleted:
+            del accounts["2"]
+        await bot.close()
+        return weakref.ref(bot)
+
+    async with running(accounts):
+        known = [
+            await come_and_go(fails=False, deleted=True),
+            await come_and_go(fails=True, deleted=False),  # dead: the next one takes its place
+            await come_and_go(fails=True, deleted=True),
+        ]
+        await settled()
+        caplog.clear()  # it holds the errors, with their frames
+        gc.collect()
+        assert [one() for one in known] == [None] * 3
+        assert len(list(accounts)) == 1
 
 
 @pytest.mark.asyncio

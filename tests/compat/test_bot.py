@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+import weakref
 from typing import Any
 
 import pytest
@@ -335,6 +337,27 @@ async def test_timed_task_without_each_runs_once_and_run_when_added_runs_at_once
 
         await settled()
     assert runs == ["once", "at once", "added while running"]
+
+
+@pytest.mark.asyncio
+async def test_a_timed_task_that_ran_for_the_last_time_is_let_go() -> None:
+    bot, _ = make_bot()
+    ran = 0
+
+    def add() -> weakref.ref[Any]:
+        @bot.timed_task()
+        async def once(given: Any) -> None:
+            nonlocal ran
+            ran += 1
+
+        return weakref.ref(once)
+
+    async with running(bot):
+        known = [add() for _ in range(20)]
+        await settled()
+        gc.collect()
+        assert ran == 20
+        assert [one() for one in known] == [None] * 20
 
 
 @pytest.mark.asyncio
