@@ -60,6 +60,7 @@ class QQGroupAdapter:
         self._opening: asyncio.Event | None = None
         self._receiver: Receiver | None = None
         self._stopped = False
+        self._closed = False
         self._seen = SeenEvents()
 
     def __repr__(self) -> str:
@@ -69,7 +70,7 @@ class QQGroupAdapter:
     def api(self) -> OpenAPIClient:
         """The platform's client, while the adapter is open."""
         if self._connection is None:
-            raise BotError(f"bot {self.appid} is not started: there is no connection to the platform yet")
+            raise self._not_open()
         return self._connection.api
 
     @asynccontextmanager
@@ -83,7 +84,7 @@ class QQGroupAdapter:
         if self._connection is not None or self._opening is not None:
             raise BotError(f"bot {self.appid} is started already")
         self._opening = asyncio.Event()
-        self._stopped = False
+        self._stopped = self._closed = False
         async with AsyncExitStack() as stack:
             try:
                 self._connection = await stack.enter_async_context(open_connection(self, self._settings))
@@ -94,6 +95,7 @@ class QQGroupAdapter:
                 yield
             finally:
                 self._connection = None
+                self._closed = True
 
     async def listen(self, receive: Receive) -> None:
         """Log in, then hand every message and event to `receive` until `stop` is called.
@@ -236,8 +238,13 @@ class QQGroupAdapter:
         if opening is not None:
             await opening.wait()
         if self._connection is None:
-            raise BotError(f"bot {self.appid} is not started; await bot.start() first")
+            raise self._not_open()
         return self._connection
+
+    def _not_open(self) -> BotError:
+        if self._closed:
+            return BotError(f"bot {self.appid} was closed, and reaches the platform no more")
+        return BotError(f"bot {self.appid} is not started; await bot.start() first")
 
     def _take(self, dispatch: Dispatch) -> Message | Event | None:
         """Return the message or event, or `None` for one that came before or cannot be used."""

@@ -429,6 +429,20 @@ async def test_before_it_is_started_nothing_is_sent() -> None:
         _ = adapter.api
 
 
+async def test_after_it_was_closed_it_says_so(sandbox: Sandbox, start: Start) -> None:
+    async with start(lambda data: Chain(data).text("x")) as bot:
+        await sandbox.say("hi")
+        await bot.until(lambda: bot.received)
+    for call in (
+        bot.adapter.send_message(Chain().text("x"), channel_id="G"),
+        bot.adapter.send_chain(Chain(bot.received[0]).text("x")),
+    ):
+        with pytest.raises(BotError, match="bot 1020 was closed, and reaches the platform no more"):
+            await call
+    with pytest.raises(BotError, match="was closed"):
+        _ = bot.adapter.api
+
+
 async def test_calls_made_while_it_opens_wait(sandbox: Sandbox, tmp_path: Path) -> None:
     adapter = qq_group("secret", "direct", api_base=sandbox.api_base)("1020", "")
     opening = asyncio.Event()
