@@ -142,11 +142,7 @@ def _transforms(plan: _Plan, resources: Resources) -> Transforms:
 
 def _plan(request: Request) -> _Plan:
     choices = _choices(request.driver)
-    if request.settings and len(choices) > 1:
-        raise ConfigurationError(
-            f"settings ({', '.join(sorted(request.settings))}) cannot be given as keywords to more than one driver"
-            f" ({', '.join(choice.label for choice in choices)}); use QQMEDIA_<DRIVER>_<SETTING> or qqmedia.toml"
-        )
+    keywords = _keywords(request.settings, choices)
     discovery = discover().with_plugins(request.plugins)
     names = {choice.name for choice in choices}
     found = {name: discovery.driver(name) for name in names}
@@ -161,8 +157,22 @@ def _plan(request: Request) -> _Plan:
         video_options=load_options(VideoOptions, "video"),
         state_dir=state_dir,
         secret=load_secret(state_dir),
-        chosen=[_settle(choice, found[choice.name], discovery, request.settings) for choice in choices],
+        chosen=[_settle(choice, found[choice.name], discovery, keywords.get(choice.label, {})) for choice in choices],
         plugins=Plugins(_members(discovery, found.values())),
+    )
+
+
+def _keywords(given: Mapping[str, Any], choices: Sequence[_Choice]) -> Mapping[str, Mapping[str, Any]]:
+    """Return the settings that were given as keywords, by the driver's label."""
+    labels = [choice.label for choice in choices]
+    if len(labels) == 1:
+        return {labels[0]: given}
+    if all(label in labels and isinstance(settings, Mapping) for label, settings in given.items()):
+        return given
+    raise ConfigurationError(
+        f"settings ({', '.join(sorted(given))}) cannot be given as keywords to more than one driver"
+        f" ({', '.join(labels)}); give each driver its own, {labels[0]}={{...}}, or use QQMEDIA_<DRIVER>_<SETTING> or"
+        " qqmedia.toml"
     )
 
 

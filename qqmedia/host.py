@@ -69,7 +69,8 @@ def open_host(
         http: A session to be shared with drivers; it is not closed.
         state_dir: Folder for secrets and other state; `None` takes ``QQMEDIA_STATE``, else the user's state folder.
         plugins: Objects with hooks, beside the installed ones.
-        settings: Of the driver. They win over the environment, which wins over ``qqmedia.toml``.
+        settings: Of the driver; of several, a mapping for each by its name: ``local={"port": 8087}``. They win over
+            the environment, which wins over ``qqmedia.toml``.
     """
     return MediaHost(
         driver, policy=policy, check=check, platform_on_loopback=platform_on_loopback, http=http,

@@ -97,9 +97,11 @@ def _names(given: object) -> list[str] | None:
 
 
 def _server_settings(options: QQGroupChainBuilderOptions, names: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of the driver `local` as `qqmedia.open_host` takes them, wherever it is among the drivers."""
     settings = options.server_settings()
-    if [name.partition(":")[0] for name in names] == [_DEFAULT_DRIVER]:
-        return settings
+    local = [name for name in names if name.partition(":")[0] == _DEFAULT_DRIVER]
+    if local and settings:
+        return settings if len(names) == 1 else dict.fromkeys(local, settings)
     _warn_of_unused(options, f"the driver {', '.join(names)}")
     return {}
 

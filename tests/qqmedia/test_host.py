@@ -222,6 +222,13 @@ async def test_the_driver_comes_from_the_variable_and_settings_from_everywhere(
 
 
 @pytest.mark.asyncio
+async def test_each_of_several_drivers_may_be_given_settings_of_its_own() -> None:
+    driver = Recording()
+    async with open_host(["memory", "recording"], plugins=[driver, MemoryDriver()], recording={"bucket": "b"}):
+        assert driver.settings == Settings(bucket="b")
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("driver", "settings", "error", "text"),
     [
@@ -232,6 +239,7 @@ async def test_the_driver_comes_from_the_variable_and_settings_from_everywhere(
         ("memory:", {}, ConfigurationError, "names no section"),
         ("memory:x", {}, ConfigurationError, r"no table \[qqmedia.memory.x\]"),
         (["memory", "recording"], {"bucket": 1}, ConfigurationError, "as keywords to more than one driver.*toml"),
+        (["memory", "recording"], {"memory": 1}, ConfigurationError, "give each driver its own, memory={...}"),
         ("memory", {"bucket": 1}, ConfigurationError, "'bucket' is not a setting of 'memory'"),
         ("recording", {"bukket": "b"}, ConfigurationError, "did you mean 'bucket'"),
         ("recordin", {}, DriverNotFoundError, "did you mean 'recording'"),

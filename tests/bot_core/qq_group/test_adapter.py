@@ -554,6 +554,17 @@ async def test_drivers_are_tried_in_their_order(
     assert answer.media.way == "url"
 
 
+async def test_options_of_the_server_reach_it_beside_other_drivers_too(
+    sandbox: Sandbox, start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with start(lambda data: Chain(data).image(png()), default_chain_builder=["local", "direct"]):
+        [answer] = await sandbox.replies(await sandbox.say("hi"))
+        assert await asyncio.to_thread((tmp_path / "resource").is_dir)
+    assert answer.media is not None
+    assert answer.media.way == "url"
+    assert "means nothing" not in caplog.text
+
+
 async def test_the_environment_names_the_driver(
     sandbox: Sandbox, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
