@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from qqmedia.errors import MediaFormatError
+from qqmedia.sniff import HEAD_BYTES, looks_like_text, sniff
 
 __all__ = ("MAGIC", "SilkInfo", "cut_silk", "inspect_silk", "is_silk", "repair_silk")
 
@@ -105,7 +106,16 @@ def _header_length(data: bytes) -> int:
     for magic in (MAGIC, _PLAIN_MAGIC):
         if data.startswith(magic):
             return len(magic)
-    raise MediaFormatError(f"not a silk file: it begins with {data[:10]!r}, where {MAGIC!r} is expected")
+    raise MediaFormatError(f"not a silk file: it is {_kind(data[:HEAD_BYTES])}")
+
+
+def _kind(head: bytes) -> str:
+    if not head:
+        return "empty"
+    found = sniff(head)
+    if found.extension != "bin":
+        return f"{found.content_type}, by its first bytes"
+    return "text, by its first bytes" if looks_like_text(head) else "of an unknown format"
 
 
 def _walk(data: bytes, position: int) -> tuple[int, int]:

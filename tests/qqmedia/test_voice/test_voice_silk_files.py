@@ -83,8 +83,10 @@ def test_a_damaged_file_never_crashes_the_decoder(contents: list[bytes], place: 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "not a silk file"),
-        (b"RIFFxxxxWAVE", "not a silk file"),
+        (b"", "not a silk file: it is empty"),
+        (b"RIFFxxxxWAVE", "not a silk file: it is audio/wav, by its first bytes"),
+        (b"Dear cat,", "not a silk file: it is text, by its first bytes"),
+        (b"\x7fELF\x02\x01\0\0", "not a silk file: it is of an unknown format"),
         (TENCENT, "no whole packet"),
         (TENCENT + b"\xff\xff", "no whole packet"),
         (TENCENT + b"\x00\x00" + body([b"x"]), "no whole packet"),
