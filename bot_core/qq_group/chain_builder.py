@@ -13,6 +13,7 @@ from typing import Final
 import qqmedia
 from bot_core.qq_group.builders import is_link
 from bot_core.qq_group.options import QQGroupChainBuilderOptions, check_options
+from bot_core.qq_group.server_address import ServerAddress, server_address
 from qqmedia import ChainBuilder, MediaKind, MediaSource, Reach, SupportsPublish
 
 __all__ = ("QQGroupChainBuilder",)
@@ -38,6 +39,7 @@ class QQGroupChainBuilder(ChainBuilder):
         self.file_caches: dict[str, str] = {}
         self._stack: AsyncExitStack | None = None
         self._host: SupportsPublish | None = None
+        self._address: ServerAddress | None = None
         self._base = ""  # what the URLs of the open server begin with, once one is known
         self._opening: asyncio.Lock | None = None
         self._platform_on_loopback = False
@@ -48,12 +50,13 @@ class QQGroupChainBuilder(ChainBuilder):
         """What the URLs begin with, without a slash at the end. Override it to name a tunnel."""
         if self._base:
             return self._base
-        options = self.options
-        if options.public_url:
-            return f"{options.public_url.rstrip('/').removesuffix('/resource')}/resource"
-        host = options.host if options.host not in _ANY_ADDRESS else _own_address()
-        scheme = "https" if "ssl_certfile" in str(options.server_settings().get("http_server_options")) else "http"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{options.port}/resource"
+        settings = self._settled()
+        if settings.public_url:
+            return f"{settings.public_url.rstrip('/').removesuffix('/resource')}/resource"
+        host = settings.host
+        if host in _ANY_ADDRESS:
+            host = "127.0.0.1" if self._platform_on_loopback else _own_address()
+        return f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}/resource"
 
     def start(self) -> None:
         """Do nothing: the server starts with the adapter, or when it is used first. Exists to be overridden."""
@@ -137,6 +140,12 @@ class QQGroupChainBuilder(ChainBuilder):
             self._base, name = hosted.url.rsplit("/", 1)
             return f"{self.domain.rstrip('/')}/{name}"
 
+    def _settled(self) -> ServerAddress:
+        """Return what the options say, else the environment and the settings file, which is read only once."""
+        if self._address is None:
+            self._address = server_address(self.options)
+        return self._address
+
     def _names_a_tunnel(self) -> bool:
         return type(self).domain is not QQGroupChainBuilder.domain
 
@@ -146,6 +155,7 @@ class QQGroupChainBuilder(ChainBuilder):
         async with self._opening:
             if self._host is not None:
                 return self._host
+            await asyncio.to_thread(self._settled)
             settings = self.options.server_settings()
             stack = AsyncExitStack()
             host: SupportsPublish = await stack.enter_async_context(

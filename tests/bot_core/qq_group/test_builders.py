@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -458,6 +459,50 @@ async def test_alone_it_opens_when_it_is_used_and_closes_when_told(options: QQGr
 )
 async def test_the_domain_follows_the_options(given: QQGroupChainBuilderOptions, domain: str) -> None:
     assert QQGroupChainBuilder(given).domain == domain
+
+
+@pytest.mark.parametrize(
+    ("given", "domain"),
+    [
+        (QQGroupChainBuilderOptions("10.1.2.3"), "http://10.1.2.3:9001/resource"),
+        (QQGroupChainBuilderOptions("10.1.2.3", 9000), "http://10.1.2.3:9000/resource"),
+        (
+            QQGroupChainBuilderOptions("10.1.2.3", http_server_options=SimpleNamespace(ssl_certfile="c")),
+            "https://10.1.2.3:9001/resource",
+        ),
+        (
+            QQGroupChainBuilderOptions("10.1.2.3", server_config={"title": "about ssl_certfile"}),
+            "http://10.1.2.3:9001/resource",
+        ),
+    ],
+)
+async def test_the_domain_follows_the_environment_too(
+    monkeypatch: pytest.MonkeyPatch, given: QQGroupChainBuilderOptions, domain: str
+) -> None:
+    monkeypatch.setenv("QQMEDIA_LOCAL_PORT", "9001")
+    assert QQGroupChainBuilder(given).domain == domain
+    monkeypatch.setenv("QQMEDIA_LOCAL_PUBLIC_URL", "https://m.example.com")
+    assert QQGroupChainBuilder(given).domain == "https://m.example.com/resource"
+
+
+async def test_the_domain_is_known_before_the_first_picture(
+    sandbox: Sandbox, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    monkeypatch.setenv("QQMEDIA_LOCAL_PORT", str(unused_tcp_port))
+
+    class Notes(QQGroupChainBuilder):
+        async def get_image(self, image: str | bytes) -> str | bytes:
+            before = self.domain
+            url = await super().get_image(image)
+            known.append((before, str(url).rpartition("/")[0]))
+            return url
+
+    known: list[tuple[str, str]] = []
+    builder = Notes(QQGroupChainBuilderOptions(resource_path=tmp_path / "served"))
+    async with start(lambda data: Chain(data, at=False).image(png()), default_chain_builder=builder):
+        await sandbox.replies(await sandbox.say("hi"))
+    [(before, after)] = known
+    assert before == after == f"http://127.0.0.1:{unused_tcp_port}/resource"
 
 
 async def test_the_default_domain_is_an_address_of_this_machine() -> None:
