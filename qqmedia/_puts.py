@@ -130,6 +130,12 @@ class OpenDriver:
             raise StorageError(f"{type(error).__name__}: {error} (the driver should raise a StorageError)") from error
 
     async def _with_retries(self, call: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await call()  # as a rule that is all, and what stamina keeps costs as much as a small put
+        except StorageError as error:
+            if not error.may_pass:
+                raise
+            first = error
         wait = self._policy.retry_wait
         attempts = stamina.retry_context(
             on=_may_pass,
@@ -144,6 +150,8 @@ class OpenDriver:
                 _said_already.set(False)  # a driver may use stamina too
                 with attempt:
                     try:
+                        if attempt.num == 1:
+                            raise first
                         return await call()
                     except StorageError as error:
                         if error.may_pass and attempt.num <= self._policy.retries:
