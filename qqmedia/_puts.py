@@ -153,9 +153,9 @@ class OpenDriver:
                         if attempt.num == 1:
                             raise first
                         return await call()
-                    except StorageError as error:
-                        if error.may_pass and attempt.num <= self._policy.retries:
-                            logger.warning("driver %r: %s; trying again (%d)", self.name, error, attempt.num)
+                    except StorageError as failed:
+                        if failed.may_pass and attempt.num <= self._policy.retries:
+                            logger.warning("driver %r: %s; trying again (%d)", self.name, failed, attempt.num)
                             _said_already.set(True)
                         raise
         finally:
