@@ -96,6 +96,27 @@ print("restored", signal.getsignal(signal.SIGINT) is signal.default_int_handler)
 
 
 @posix
+def test_one_ctrl_c_that_comes_twice_lets_handlers_finish(tmp_path: Path) -> None:
+    child = run(
+        tmp_path,
+        """
+import os
+bot = make()
+@bot.timed_task()
+async def work(bot):
+    os.kill(os.getpid(), signal.SIGINT)  # as `timeout` and `npm run` do: the child, then its whole group
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.sleep(0.15)
+    print("finished", flush=True)
+asyncio.run(bot.start())
+""",
+    )
+    out, err = child.communicate(timeout=20)
+    assert (child.returncode, out.splitlines()[-1]) == (0, "finished"), err
+    assert err.count("is ending") == 1
+
+
+@posix
 def test_the_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     child = run(
         tmp_path,
@@ -161,6 +182,25 @@ asyncio.run(bot.start())
     own = "logging.basicConfig(level='WARNING', format='own %(message)s')"
     _, configured = run(tmp_path, program.format(setup=own)).communicate(timeout=20)
     assert configured.splitlines() == ["own careful"]
+
+
+def test_the_log_is_silent_as_soon_as_the_program_sets_logging_up(tmp_path: Path) -> None:
+    program = """
+import logging
+bot = make()
+@bot.timed_task()
+async def task(bot):
+    log = logging.getLogger("bot_core.gateway")
+    log.info("before")
+    logging.basicConfig(level="INFO", format="own %(message)s")  # a handler that imports a library late, say
+    log.info("after")
+    logging.getLogger().handlers.clear()
+    log.info("again")
+    bot.stop()
+asyncio.run(bot.start())
+"""
+    _, err = run(tmp_path, program).communicate(timeout=20)
+    assert [line.rpartition(": ")[2] for line in err.splitlines()] == ["before", "own after", "again"]
 
 
 def test_a_plain_program_with_a_wrong_secret_ends_with_exit_code_1(tmp_path: Path) -> None:
