@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ("call", "describe", "describe_error")
+__all__ = ("call", "describe", "describe_error", "describe_place")
 
 
 async def call(function: Callable[..., Any], /, *arguments: Any) -> Any:
@@ -19,6 +20,12 @@ def describe(function: Callable[..., Any]) -> str:
     name = getattr(function, "__qualname__", None) or repr(function)
     module = getattr(function, "__module__", None)
     return f"{module}.{name}" if module and module != "__main__" else str(name)
+
+
+def describe_place(function: Callable[..., Any]) -> str:
+    """Return where the function stands, as `` (bot.py:12)``; nothing, where that is not known."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
 
 
 def describe_error(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from bot_core.adapter import Adapter
-from bot_core.calls import describe
+from bot_core.calls import describe, describe_place
 from bot_core.chain import Chain
 from bot_core.message import Event, Message
 from bot_core.router import GroupConfig, Handler, Keywords, compile_keywords, longest_first
@@ -115,7 +115,10 @@ class HandlerBook:
 
         def register(function: MessageF) -> MessageF:
             if verify is None and not matchers:
-                logger.warning("%s has neither keywords nor verify, so it never gets a message", describe(function))
+                logger.warning(
+                    "%s%s has neither keywords nor verify, so it never gets a message",
+                    describe(function), describe_place(function),
+                )  # fmt: skip
             self.message_handlers.append(
                 Handler(
                     function=function,

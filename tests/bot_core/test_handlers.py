@@ -1,0 +1,32 @@
+"""Registering handlers."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+
+from bot_core import AmiyaBot, Message, qq_group
+
+
+def test_a_handler_that_never_gets_a_message_is_told_with_its_line(caplog: pytest.LogCaptureFixture) -> None:
+    bot = AmiyaBot(appid="1", token="2", adapter=qq_group(client_secret="3"))
+
+    def plain(function: Any) -> Any:
+        @functools.wraps(function)
+        async def wrapped(data: Message) -> None:
+            await function(data)
+
+        return wrapped
+
+    @bot.on_message()
+    @plain
+    async def forgotten(data: Message) -> None: ...
+
+    @bot.on_message(keywords="x")
+    async def wanted(data: Message) -> None: ...
+
+    line = forgotten.__wrapped__.__code__.co_firstlineno  # type: ignore[attr-defined]
+    [message] = caplog.messages
+    assert f"forgotten ({__file__}:{line}) has neither keywords nor verify" in message
