@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+from typing import Annotated
+
 import typer
 
 from bot_core.cli._demo import demo
@@ -28,6 +31,22 @@ app.command("sandbox")(sandbox_command)
 app.command("say")(say_command)
 app.command("webhook-check")(webhook_check_command)
 app.command("explain")(explain_command)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callbacks take the value alone
+    if wanted:
+        typer.echo(f"qqbot {importlib.metadata.version('qqmedia')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

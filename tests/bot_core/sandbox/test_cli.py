@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,12 @@ async def test_a_silence_is_explained_by_what_was_refused_since(play: Any) -> No
         assert (code, out.count("\n")) == (1, 2)
         assert f"refused since then: {new.path} {new.status} {new.code} {new.message}" in out
         assert old.message not in out
+
+
+@pytest.mark.asyncio
+@pytest.mark.blocking  # child processes are started by the loop itself
+async def test_it_says_its_version() -> None:
+    assert await run("--version") == (0, f"qqbot {version('qqmedia')}\n", "")
 
 
 @pytest.mark.asyncio
