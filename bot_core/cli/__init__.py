@@ -1,54 +1,19 @@
-"""The command `qqbot`: one module a command, imported with nothing heavy, so that ``--help`` is quick."""
+"""The command `qqbot`."""
 
 from __future__ import annotations
 
-import importlib.metadata
-from typing import Annotated
+import sys
 
-import typer
-
-from bot_core.cli._demo import demo
-from bot_core.cli._explain import explain_command
-from bot_core.cli._run import run_command
-from bot_core.cli._sandbox import sandbox_command, say_command
-from bot_core.cli._webhook_check import webhook_check_command
 from bot_core.errors import BotError
-from qqmedia.cli import run
+from qqmedia.cli import EXIT_INTERRUPTED, run
 
-__all__ = ("app", "main")
-
-app = typer.Typer(
-    name="qqbot",
-    help="QQ group bots: run one, or try it on a QQ platform on this machine.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-app.command("run")(run_command)
-app.command("demo")(demo)
-app.command("sandbox")(sandbox_command)
-app.command("say")(say_command)
-app.command("webhook-check")(webhook_check_command)
-app.command("explain")(explain_command)
-
-
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callbacks take the value alone
-    if wanted:
-        typer.echo(f"qqbot {importlib.metadata.version('qqmedia')}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    pass
+__all__ = ("main",)
 
 
 def main() -> None:
     """Run the command `qqbot`."""
+    try:
+        from bot_core.cli._app import app  # noqa: PLC0415 - Ctrl-C while it loads is no error to be shown
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
     run(app, known=(BotError,))

@@ -105,9 +105,7 @@ def say_command(
     no_at: Annotated[bool, typer.Option("--no-at", help="Without mentioning the bot.")] = False,
     appid: Annotated[str, typer.Option(help="To this bot, if several are connected.")] = "",
     sandbox: Annotated[str, typer.Option(help="Address of the sandbox.")] = f"http://127.0.0.1:{DEFAULT_PORT}",
-    wait: Annotated[
-        float, typer.Option(help="How many seconds to wait for a bot, and then for its answer.")
-    ] = 10,
+    wait: Annotated[float, typer.Option(help="How many seconds to wait for a bot, and then for its answer.")] = 10,
     save: Annotated[Path | None, typer.Option(help="Folder for the media that come back.", file_okay=False)] = None,
 ) -> None:
     """Say something to the bot in a running sandbox, and print what comes back.

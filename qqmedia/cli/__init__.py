@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from qqmedia.cli._run import run
+import sys
 
-__all__ = ("main", "run")
+from qqmedia.cli._run import EXIT_INTERRUPTED, run
+
+__all__ = ("EXIT_INTERRUPTED", "main", "run")
 
 
 def main() -> None:
     """Run the command `qqmedia`."""
-    from qqmedia.cli._app import app  # noqa: PLC0415 - `run` is wanted without the commands
-
+    try:
+        from qqmedia.cli._app import app  # noqa: PLC0415 - `run` is wanted without the commands
+    except KeyboardInterrupt:  # before there was anything to interrupt
+        sys.exit(EXIT_INTERRUPTED)
     run(app)

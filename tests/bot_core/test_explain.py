@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bot_core.cli import app
+from bot_core.cli._app import app
 from bot_core.cli._explain import codes_page
 from bot_core.openapi.codes import CODES, CodeKind
 

@@ -134,6 +134,30 @@ async def test_a_silence_is_explained_by_what_was_refused_since(play: Any) -> No
         assert old.message not in out
 
 
+# As Ctrl-C in that very moment does.
+INTERRUPTED = """
+import sys
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{0}.cli._app":
+            raise KeyboardInterrupt
+from {0}.cli import main
+sys.meta_path.insert(0, CtrlC())
+main()
+"""
+
+
+@pytest.mark.asyncio
+@pytest.mark.blocking  # child processes are started by the loop itself
+@pytest.mark.parametrize("package", ["bot_core", "qqmedia"])
+async def test_ctrl_c_while_the_commands_load_shows_no_traceback(package: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", INTERRUPTED.format(package), stdout=PIPE, stderr=PIPE
+    )
+    assert await process.communicate() == (b"", b"")
+    assert process.returncode == 130
+
+
 @pytest.mark.asyncio
 @pytest.mark.blocking  # child processes are started by the loop itself
 async def test_it_says_its_version() -> None:
@@ -144,7 +168,7 @@ async def test_it_says_its_version() -> None:
 @pytest.mark.blocking  # child processes are started by the loop itself
 async def test_the_command_line_imports_a_command_when_it_runs() -> None:
     code = (
-        "import sys, bot_core.cli;"
+        "import sys, bot_core.cli._app;"
         "print([name for name in ('bot_core.sandbox', 'bot_core.demo', 'pydantic', 'pytest') if name in sys.modules])"
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=PIPE)
