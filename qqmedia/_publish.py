@@ -76,6 +76,11 @@ class Publisher:
         reaches = {driver.reach for driver in self._drivers}
         return next(reach for reach in _REACHES if reach in reaches)
 
+    @property
+    def idle(self) -> bool:
+        """Whether some driver hosts nothing for now, and has told why."""
+        return any(driver.idle for driver in self._drivers)
+
     async def publish(self, upload: Upload) -> HostedMedia:
         """Return where it can be fetched.
 

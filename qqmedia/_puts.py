@@ -64,6 +64,11 @@ class OpenDriver:
         return self._reacher.reach if self._reacher else Reach.UNKNOWN
 
     @property
+    def idle(self) -> bool:
+        """Whether it hosts nothing for now, and has told why."""
+        return bool(getattr(self._driver, "idle", False))
+
+    @property
     def can_delete(self) -> bool:
         """Whether objects can be taken down."""
         return self._deleter is not None

@@ -95,7 +95,11 @@ class SupportsFind(Protocol):
 
 @runtime_checkable
 class SupportsReach(Protocol):
-    """The driver knows who can fetch its URLs. Without this the host takes `Reach.UNKNOWN`, and tries."""
+    """The driver knows who can fetch its URLs. Without this the host takes `Reach.UNKNOWN`, and tries.
+
+    One that hosts nothing for now, and has told why in the log, may have an attribute `idle` that is true: then nobody
+    gives advice about its reach.
+    """
 
     @property
     def reach(self) -> Reach:

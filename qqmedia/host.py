@@ -224,6 +224,11 @@ class MediaHost(ChainBuilder):
         return self._parts.publisher.reach if self._parts else Reach.UNKNOWN
 
     @property
+    def idle(self) -> bool:
+        """Whether a driver hosts nothing for now (its port is taken, say), and has told why in the log."""
+        return self._parts.publisher.idle if self._parts else False
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The drivers, in the order in which they are tried; empty until it is open."""
         return self._parts.names if self._parts else ()

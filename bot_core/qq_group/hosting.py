@@ -66,7 +66,7 @@ async def open_hosting(
         if names is not None:
             settings = _server_settings(options, names)
             host = await stack.enter_async_context(qqmedia.open_host(names, **shared, **settings))
-            _tell_reach(host.reach, names)
+            _tell_reach(host)
             yield Hosting(host, host)
             return
         if isinstance(given, SupportsPublish):
@@ -74,7 +74,7 @@ async def open_hosting(
             start_builder(given)
             if isinstance(given, qqmedia.MediaHost):
                 await _open_now(given)
-                _tell_reach(given.reach, given.names)
+                _tell_reach(given)
             yield Hosting(given, given)
             return
         builder = as_builder(given)
@@ -112,12 +112,12 @@ def _warn_of_unused(options: QQGroupChainBuilderOptions, beside: str) -> None:
         logger.warning("default_chain_builder_options: %s means nothing beside %s", ", ".join(sorted(settings)), beside)
 
 
-def _tell_reach(reach: Reach, names: Sequence[str]) -> None:
-    if reach is Reach.PRIVATE:
+def _tell_reach(host: qqmedia.MediaHost) -> None:
+    if host.reach is Reach.PRIVATE and not host.idle:  # else a warning has told more
         logger.info(
             "media go to the platform as bytes, as it cannot fetch anything from here (%s); to serve them by URL, set "
             "public_url (QQMEDIA_LOCAL_PUBLIC_URL) or another driver (QQMEDIA_DRIVER)",
-            ", ".join(names),
+            ", ".join(host.names),
         )
 
 

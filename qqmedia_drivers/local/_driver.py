@@ -52,6 +52,8 @@ class LocalDriver:
 class _UnservedDriver:
     """Stands in where nobody chose the port or the folder and there is none to be had."""
 
+    idle = True  # the warning has told why
+
     @property
     def reach(self) -> Reach:
         """Nothing is served."""

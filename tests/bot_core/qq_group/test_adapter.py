@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -585,6 +586,24 @@ async def test_a_private_address_is_told_once_at_the_start(tmp_path: Path, caplo
     assert line.levelno == logging.INFO
     assert "media go to the platform as bytes" in line.getMessage()
     assert "QQMEDIA_LOCAL_PUBLIC_URL" in line.getMessage()
+
+
+async def test_a_port_that_is_taken_is_one_warning_without_other_advice(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as other:
+        try:
+            other.bind(("0.0.0.0", 8086))
+            other.listen()
+        except OSError:
+            pass  # some other program has it, which is as good
+        async with qq_group("secret")("1020", "").open():
+            pass
+    said = [one.getMessage() for one in caplog.records if one.name.startswith(("bot_core", "qqmedia"))]
+    assert len(said) == 1
+    assert "port 8086 is taken" in said[0]
 
 
 async def test_a_public_address_needs_no_line(
