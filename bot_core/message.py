@@ -144,7 +144,7 @@ class Message:
         video: URL of a video.
         text: Stripped, without the bot's own mention and without the prefix that led to the handler.
         text_prefix: The prefix keyword that was cut off.
-        text_original: As it came.
+        text_original: As it came, without mentions and faces.
         at_target: Ids of those it mentions.
         is_at: Whether it mentions the bot.
         is_at_all: Whether it mentions everybody.
