@@ -283,7 +283,13 @@ bots = MultipleAccounts(bot)
 @bots.timed_task()
 async def task(given):
     await bot.instance.listening.wait()
+    await bot.instance.say("slow")
+    await asyncio.sleep(0.05)
     sys.exit("enough")
+@bots.on_message(keywords="slow")
+async def slow(data):
+    await asyncio.sleep(0.15)
+    print("the handler was let finish")
 try:
     asyncio.run(bots.start())
 finally:
@@ -291,7 +297,8 @@ finally:
 """
     child = run(tmp_path, program)
     out, err = child.communicate(timeout=20)
-    assert (child.returncode, out.splitlines()[-1], err.splitlines()[-1]) == (1, "closed 1", "enough")
+    assert (child.returncode, err.splitlines()[-1]) == (1, "enough")
+    assert out.splitlines()[1:] == ["the handler was let finish", "closed 1"]
     assert "Traceback" not in err
 
 
