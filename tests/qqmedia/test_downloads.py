@@ -100,7 +100,7 @@ async def test_a_url_is_downloaded_and_sniffed(site: Site) -> None:
             assert upload.read() == PNG
             assert (upload.content_type, upload.filename) == ("image/png", "cat.png")
         assert "Cookie" not in site.headers
-        with pytest.raises(MediaFormatError, match="cat.png, given as video, is image/png"):
+        with pytest.raises(MediaFormatError, match=r"cat\.png, given as video, is image/png"):
             async with host.prepare(MediaKind.VIDEO, site.url("/cat.png")):
                 raise AssertionError
 
