@@ -20,6 +20,7 @@ from rich.table import Table
 from benchmarks._bots import BotUnderTest, run_bot
 from benchmarks.imports import import_times
 from benchmarks.media import big_video, voice_files
+from benchmarks.webhook import webhook_row
 
 Bots = tuple[BotUnderTest, BotUnderTest]
 ROUNDS = 5
@@ -160,7 +161,8 @@ def main() -> None:
         folder = Path(name)
         big_video(folder / "video.mp4")
         voice_files(folder, VOICES)
-        show([*asyncio.run(measure(folder, port)), *(Row(*row) for row in import_times())])
+        rows = asyncio.run(measure(folder, port))
+    show([*rows, Row(*webhook_row()), *(Row(*row) for row in import_times())])
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from qqmedia.host import MediaHost
 from qqmedia.testing import memory_host
 from qqmedia.videos import VideoOptions
 from qqmedia.videos._boxes import read_tracks
+from tests.decoders import children
 from tests.lag import assert_loop_goes_on
 
 VIDEO = MediaKind.VIDEO
@@ -127,10 +128,6 @@ def codecs(content: bytes) -> tuple[str, ...]:
         for stream in opened.streams:
             assert list(opened.decode(stream)) if stream.type == "video" else True
         return tuple(stream.codec_context.name for stream in opened.streams)
-
-
-def children() -> list[str]:
-    return " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
 
 
 async def until(seen: Callable[[], object]) -> None:

@@ -16,21 +16,9 @@ from voice_media import raw_wav, run_ffmpeg, speech, wav_file
 
 from qqmedia.errors import ConfigurationError, MediaError, MediaFormatError, MediaSourceError, MediaTooLargeError
 from qqmedia.voice import SilkEncoder, VoiceOptions
+from tests.decoders import children
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-
-
-def children() -> list[str]:
-    """Return the decoders that this process has; servers of other tests are its children too."""
-    numbers = " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
-    return [number for number in numbers if _name(number).startswith(("ffmpeg", "sleep"))]  # or what stands in for it
-
-
-def _name(number: str) -> str:
-    try:
-        return Path(f"/proc/{number}/comm").read_text()
-    except OSError:  # ended meanwhile
-        return ""
 
 
 def open_files() -> int:
