@@ -26,6 +26,7 @@ __all__ = (
     "Delivery",
     "MessageHandle",
     "Receive",
+    "Response",
     "SupportsEventReply",
     "SupportsReplyBudget",
 )
@@ -66,13 +67,23 @@ class Delivery:
         return self.way == "cache"
 
 
+class Response(dict[str, Any]):
+    """The platform's answer."""
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The same: bots written for AmiyaBot read it here."""
+        return self
+
+
 @dataclass(slots=True)
 class MessageHandle:
     """One message that went out.
 
     Attributes:
         instance: The adapter that sent it.
-        data: The platform's answer.
+        data: The message that it answers; `None` where it answers none.
+        response: The platform's answer.
         message_id: Its id on the platform.
         target: Where it went; the adapter knows what it means.
         deliveries: How each medium in it travelled.
@@ -82,18 +93,14 @@ class MessageHandle:
     """
 
     instance: Adapter
-    data: dict[str, Any]
+    data: Message | None
+    response: Response
     message_id: str
     target: Any = field(repr=False)
     deliveries: tuple[Delivery, ...] = ()
     attempts: int = 1
     trace_id: str = ""
     proactive: bool = False
-
-    @property
-    def response(self) -> dict[str, Any]:
-        """The platform's answer, under the name that bots written for AmiyaBot use."""
-        return self.data
 
     async def recall(self) -> None:
         """Take the message back; the platform allows it for 2 minutes.

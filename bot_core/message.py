@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from bot_core import texts
 from bot_core.adapter import Adapter, MessageHandle, SupportsReplyBudget
@@ -124,6 +125,19 @@ class Event:
         return _unpacked(await self._conversation.reply_event(self, reply, timeout=timeout))
 
 
+class _Derived:
+    """An attribute that is worked out of `text` when it is asked for, unless somebody has set it."""
+
+    def __init__(self, derive: Callable[[str], Any]) -> None:
+        self._derive = derive
+
+    def __get__(self, message: Message | None, owner: type[Message]) -> Any:
+        return self if message is None else self._derive(message.text)
+
+
+_DERIVED: Final = ("text_digits", "text_unsigned", "text_words")
+
+
 class Message:
     """A message that came in. The adapter sets the attributes; what the platform did not say keeps its default.
 
@@ -145,6 +159,10 @@ class Message:
         text: Stripped, without the bot's own mention and without the prefix that led to the handler.
         text_prefix: The prefix keyword that was cut off.
         text_original: As it came, without mentions and faces.
+        text_digits: `text` with Chinese numerals as digits: ``三十五`` becomes ``35``.
+        text_unsigned: `text` without punctuation.
+        text_words: The words of `text` and `text_digits`, each once. The first time in a process loads a dictionary;
+            a `ConfigurationError` where the extra `words` is not installed.
         at_target: Ids of those it mentions.
         is_at: Whether it mentions the bot.
         is_at_all: Whether it mentions everybody.
@@ -162,6 +180,15 @@ class Message:
         time: When it was received, seconds since the epoch.
         reference_message_id: Of the message that it quotes.
     """
+
+    if TYPE_CHECKING:
+        text_digits: str
+        text_unsigned: str
+        text_words: list[str]
+    else:
+        text_digits = _Derived(texts.digits)
+        text_unsigned = _Derived(texts.unsigned)
+        text_words = _Derived(texts.words)
 
     def __init__(self, instance: Adapter, message: dict[str, Any] | None = None) -> None:
         self.instance = instance
@@ -219,25 +246,8 @@ class Message:
         if set_original:
             self.text_original = text
         self.text = text.strip()
-
-    @property
-    def text_digits(self) -> str:
-        """`text` with Chinese numerals as digits: ``三十五`` becomes ``35``."""
-        return texts.digits(self.text)
-
-    @property
-    def text_unsigned(self) -> str:
-        """`text` without punctuation."""
-        return texts.unsigned(self.text)
-
-    @property
-    def text_words(self) -> list[str]:
-        """The words of `text` and `text_digits`, each once. The first call in a process loads a dictionary.
-
-        Raises:
-            ConfigurationError: The extra `words` is not installed.
-        """
-        return texts.words(self.text)
+        for name in _DERIVED:
+            self.__dict__.pop(name, None)
 
     def copy(self) -> Self:
         """Return a copy whose attributes may be changed; bot, adapter and the raw message are shared."""

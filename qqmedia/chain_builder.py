@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from qqmedia.media import HostedMedia, MediaKind, MediaSource, Reach, Upload
 
 __all__ = ("ChainBuilder", "SupportsPublish")
+
+MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+
+
+def _of_the_class_too(method: MethodT) -> MethodT:
+    """Let a method be called on the class as well: ``await super().get_image(image)`` stands in classmethods too.
+
+    A type checker sees a plain method, which anything may override; it lets nothing but a classmethod override one.
+    """
+    return classmethod(method)  # type: ignore[return-value]
 
 
 class ChainBuilder:
@@ -17,18 +28,22 @@ class ChainBuilder:
     returns what it was given. Any falsy answer means "unchanged". `MediaHost` has the same face.
     """
 
+    @_of_the_class_too
     async def get_image(self, image: str | bytes) -> str | bytes:
         """Return a URL of the image, or bytes to be uploaded."""
         return image
 
+    @_of_the_class_too
     async def get_voice(self, voice_file: str) -> str | bytes:
         """Return a URL of a silk voice, or bytes to be uploaded."""
         return voice_file
 
+    @_of_the_class_too
     async def get_video(self, video_file: str) -> str | bytes:
         """Return a URL of the video, or bytes to be uploaded."""
         return video_file
 
+    @_of_the_class_too
     async def on_page_rendered(self, page: object) -> None:
         """Do nothing: there is no browser here. Exists because builders written for AmiyaBot override it."""
 

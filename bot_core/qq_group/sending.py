@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
-from bot_core.adapter import Delivery, MessageHandle
+from bot_core.adapter import Delivery, MessageHandle, Response
 from bot_core.errors import (
     AuthenticationError,
     OpenAPIError,
@@ -28,6 +28,7 @@ from qqmedia import QQMediaError
 if TYPE_CHECKING:
     from bot_core.adapter import Adapter
     from bot_core.chain import Chain
+    from bot_core.message import Message
     from bot_core.openapi.client import OpenAPIClient
     from bot_core.qq_group.builders import Builder
     from bot_core.qq_group.markdown_images import MarkdownImages, Shown
@@ -70,6 +71,7 @@ class _Run:
     """One chain on its way.
 
     Attributes:
+        data: The message that the author answers with it.
         target: Where to.
         context: What it answers, if anything.
         places: Replies that are set aside for it, and not used yet.
@@ -80,6 +82,7 @@ class _Run:
         shown: By position, of messages with pictures in markdown: what the author wrote, and what it became.
     """
 
+    data: Message | None
     target: Target
     context: ReplyContext | None
     places: int = 0
@@ -148,7 +151,8 @@ class Sender:
         if not messages:
             logger.info("nothing is sent, as nothing is in the chain")
             return []
-        run = _Run(target, context, self._reserve(context, len(messages)), timeout, builder=chain.builder)
+        places = self._reserve(context, len(messages))
+        run = _Run(chain.data, target, context, places, timeout, builder=chain.builder)
         try:
             await self._show_pictures(run, messages)
             if any(message.medium is not None for message in messages):
@@ -239,7 +243,15 @@ class Sender:
                 run.places += 1
             raise
         return MessageHandle(
-            self._adapter, data, message_id, run.target, deliveries, post.tries, trace_id, post.context is None
+            instance=self._adapter,
+            data=run.data,
+            response=Response(data),
+            message_id=message_id,
+            target=run.target,
+            deliveries=deliveries,
+            attempts=post.tries,
+            trace_id=trace_id,
+            proactive=post.context is None,
         )
 
     async def _say(self, run: _Run, post: Post) -> tuple[str, dict[str, Any], str]:

@@ -48,6 +48,15 @@ def test_set_text_strips_and_derives() -> None:
     assert data.text_original == "  roll 三十五, please!  "
 
 
+def test_what_is_derived_can_be_set_until_the_text_is_set_anew() -> None:
+    data = FakeAdapter("1").message("三")
+    data.text_digits, data.text_unsigned, data.text_words = "x", "y", ["z"]
+    copy = data.copy()
+    assert (copy.text_digits, copy.text_unsigned, copy.text_words) == ("x", "y", ["z"])
+    data.set_text("四!")
+    assert (data.text_digits, data.text_unsigned) == ("4!", "四")
+
+
 def test_copy_shares_no_list() -> None:
     data = FakeAdapter("1").message("a")
     data.face.append("5")
@@ -135,7 +144,9 @@ async def test_send_returns_one_handle_several_or_none() -> None:
         await settled()
         one, several, nothing = sent
         assert isinstance(one, MessageHandle)
-        assert (one.response, one.data, one.instance) == ({"id": "S2"}, {"id": "S2"}, adapter)
+        assert (one.response, one.response.json, one.instance) == ({"id": "S2"}, {"id": "S2"}, adapter)
+        assert one.data is not None
+        assert one.data.text == "a"
         assert [handle.message_id for handle in several] == ["S3", "S4"]
         assert nothing is None
         await one.recall()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bot_core import AmiyaBot, Chain, Event, Message
-from bot_core.adapter import MessageHandle, Receive
+from bot_core.adapter import MessageHandle, Receive, Response
 from bot_core.elements import At, Text
 
 GROUP = "G1"
@@ -64,20 +64,20 @@ class FakeAdapter:
         self.sent.append(chain)
         self._more.set()
         parts = max(1, sum(not isinstance(element, (At, Text)) for element in chain.chain)) if chain.chain else 0
-        return [self._handle() for _ in range(parts)]
+        return [self._handle(chain.data) for _ in range(parts)]
 
     async def send_message(
         self, chain: Chain, user_id: str = "", channel_id: str = "", direct_src_guild_id: str = ""
     ) -> list[MessageHandle]:
         self.proactive.append((chain, user_id, channel_id))
-        return [self._handle()]
+        return [self._handle(chain.data)]
 
     async def recall_message(self, message_id: str, target: Any = None) -> None:
         self.recalled.append((message_id, target))
 
-    def _handle(self) -> MessageHandle:
+    def _handle(self, data: Message | None) -> MessageHandle:
         self._count += 1
-        return MessageHandle(self, {"id": f"S{self._count}"}, f"S{self._count}", "target")
+        return MessageHandle(self, data, Response({"id": f"S{self._count}"}), f"S{self._count}", "target")
 
     # What people do
 

@@ -163,6 +163,33 @@ async def test_the_builder_of_the_chain_wins(sandbox: Sandbox, start: Start, cal
     assert len(calls) == 1
 
 
+async def test_what_is_overridden_can_ask_the_base_in_every_shape() -> None:
+    class Plain(ChainBuilder):
+        async def get_image(self, image: str | bytes) -> str | bytes:
+            return await super().get_image(image)
+
+    class Class(ChainBuilder):
+        @classmethod
+        async def get_image(cls, image: str | bytes) -> str | bytes:
+            return await super().get_image(image)
+
+        @classmethod
+        async def get_voice(cls, voice_file: str) -> str | bytes:
+            return await super().get_voice(voice_file)
+
+        @classmethod
+        async def get_video(cls, video_file: str) -> str | bytes:
+            return await super().get_video(video_file)
+
+        @classmethod
+        async def on_page_rendered(cls, page: object) -> None:
+            await super().on_page_rendered(page)
+
+    assert await Plain().get_image(b"1") == await Class.get_image(b"1") == await Class().get_image(b"1") == b"1"
+    assert (await Class.get_voice("a.mp3"), await Class.get_video("a.mp4")) == ("a.mp3", "a.mp4")
+    await Class.on_page_rendered(None)
+
+
 async def test_a_class_that_cannot_be_made_is_used_as_it_is(
     sandbox: Sandbox, start: Start, calls: list[tuple[str, Any]]
 ) -> None:
