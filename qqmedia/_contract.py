@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import pluggy
@@ -51,15 +51,26 @@ def check_plugin(plugin: object, name: str, names: Sequence[str] | None = None) 
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise DriverBrokenError(f"it has a hook that does not exist or has other arguments: {error}") from error
-    for caller in manager.get_hookcallers(plugin) or ():
+    callers = {caller.name: caller for caller in manager.get_hookcallers(plugin) or ()}
+    _check_marks(plugin, callers)
+    for caller in callers.values():
         for implementation in caller.get_hookimpls():
             _check_implementation(caller.name, implementation)
+    answers = manager.hook.qqmedia_register_drivers()
+    if not answers and "qqmedia_register_drivers" in callers:  # pluggy leaves `None` out
+        raise DriverBrokenError("qqmedia_register_drivers returned None; expected DriverSpec: is a `return` missing?")
     specs: list[DriverSpec] = []
-    for answer in manager.hook.qqmedia_register_drivers():
+    for answer in answers:
         specs += [answer] if isinstance(answer, DriverSpec) else list(answer)
     for spec in specs:
         _check_spec(spec, names)
     return specs
+
+
+def _check_marks(plugin: object, called: Collection[str]) -> None:
+    for hook in vars(hookspecs):
+        if hook.startswith("qqmedia_") and hook not in called and callable(getattr(plugin, hook, None)):
+            raise DriverBrokenError(f"{hook} is not marked with @qqmedia.hookimpl, and so nobody calls it")
 
 
 def _check_implementation(hook: str, implementation: pluggy.HookImpl) -> None:
@@ -93,6 +104,9 @@ def _check_spec(spec: object, names: Sequence[str] | None) -> None:
     check_name(spec.name)
     if names is not None and spec.name not in names:
         raise DriverBrokenError(f"its driver is called {spec.name!r}, its entry point {' and '.join(names)!r}")
+    requires: object = spec.requires  # a string is a sequence of strings, too
+    if isinstance(requires, str):
+        raise DriverBrokenError(f"requires of its driver is {requires!r}; expected a tuple of import names")
     if spec.contract > CONTRACT_VERSION:
         ours = importlib.metadata.version("qqmedia")
         raise DriverBrokenError(

@@ -40,6 +40,7 @@ __all__ = (
 
 ENTRY_POINT_GROUP: Final = "qqmedia"
 _OUR_EXTRAS: Final = frozenset({"cos", "oss", "s3"})
+_NEAR: Final = 0.5  # how alike a name is that was meant: one letter of two, for names are as short as `s3`
 _ASKED_FOR: Final = {MediaKind.IMAGE: "get_image", MediaKind.VOICE: "get_voice", MediaKind.VIDEO: "get_video"}
 
 logger = logging.getLogger("qqmedia.plugins")
@@ -69,7 +70,7 @@ class FoundDriver:
     status: DriverStatus
     reason: str = ""
     spec: DriverSpec | None = None
-    error: Exception | None = field(default=None, repr=False)
+    error: BaseException | None = field(default=None, repr=False)
     plugin: object = field(default=None, repr=False)
 
 
@@ -89,7 +90,7 @@ class FoundPlugin:
     distribution: str
     version: str
     plugin: object = field(default=None, repr=False)
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +116,15 @@ class Discovery:
         """Return the driver of this name, with its `spec`.
 
         Raises:
-            DriverNotFoundError: None is installed; names those that are, the nearest, and our extra if it is ours.
+            DriverNotFoundError: None is installed, or the plugin of this name brings none; names those that are, the
+                nearest, and our extra if it is ours.
             DriverUnavailableError: A package that it needs is not installed.
             DriverBrokenError: Its plugin does not load or breaks the contract; `from` the plugin's own error.
             DuplicateDriverError: Two distributions bring it.
         """
         found = [driver for driver in self.drivers if driver.name == name]
         if not found:
+            self._refuse_plugin(name)
             raise self._not_found(name)
         first = found[0]
         match first.status:
@@ -137,11 +140,19 @@ class Discovery:
             case "ready":
                 return first
 
+    def _refuse_plugin(self, name: str) -> None:
+        for plugin in self.plugins:
+            if plugin.name == name:
+                whose = f"plugin {name!r} of {plugin.distribution} {plugin.version}"
+                if plugin.error is not None:
+                    raise DriverBrokenError(f"{whose} is broken: {_say(plugin.error)}") from plugin.error
+                raise DriverNotFoundError(f"{whose} brings no driver; `qqmedia drivers` lists those that there are")
+
     def _not_found(self, name: str) -> DriverNotFoundError:
         if name in self.blocked:
             return DriverNotFoundError(f"driver {name!r} is kept out by QQMEDIA_BLOCK; take it out of that variable")
         names = sorted({driver.name for driver in self.drivers})
-        near = difflib.get_close_matches(name, names, n=1)
+        near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=_NEAR)
         text = f"no driver {name!r} is installed; installed are: {', '.join(names) or 'none'}"
         if name in _OUR_EXTRAS:
             text += f'; run: pip install "qqmedia[{name}]"'
@@ -215,7 +226,7 @@ def _load(
     name, (distribution, version) = point.name, _origin(point)
     try:
         plugin = point.load()
-    except Exception as error:  # noqa: BLE001 - a stranger's module: remembered, raised when asked for
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module: remembered, raised when asked for
         plugins.append(FoundPlugin(name=name, distribution=distribution, version=version, error=error))
         drivers.append(_broken(point, error))
         return
@@ -225,7 +236,7 @@ def _load(
             plugins.append(FoundPlugin(name=name, distribution=distribution, version=version, plugin=plugin))
             return
         drivers.append(_driver(_called(name, specs), name, distribution, version, plugin))
-    except Exception as error:  # noqa: BLE001 - a stranger's hooks: remembered, raised when asked for
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's hooks: remembered, raised when asked for
         if hasattr(plugin, "qqmedia_register_drivers"):
             drivers.append(_broken(point, error))
         else:
@@ -265,7 +276,7 @@ def _installed(package: str) -> bool:
         return False
 
 
-def _broken(point: importlib.metadata.EntryPoint, error: Exception) -> FoundDriver:
+def _broken(point: importlib.metadata.EntryPoint, error: BaseException) -> FoundDriver:
     distribution, version = _origin(point)
     return FoundDriver(
         name=point.name, distribution=distribution, version=version, status="broken", reason=_say(error), error=error
@@ -285,7 +296,7 @@ def _origin(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
     return (point.dist.name, point.dist.version) if point.dist else ("(unknown)", "-")
 
 
-def _say(error: Exception) -> str:
+def _say(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, DriverBrokenError) else f"{type(error).__name__}: {text}"
 

@@ -98,10 +98,19 @@ def test_a_name_that_is_not_there_says_what_is(install: Install) -> None:
     found = discover()
     with pytest.raises(DriverNotFoundError, match=r"installed are: .*local.*webdav; did you mean 'webdav'\?"):
         found.driver("webdaw")
+    for slip, meant in (("s4", "s3"), ("LOCAL", "local")):
+        with pytest.raises(DriverNotFoundError, match=rf"did you mean '{meant}'\?"):
+            found.driver(slip)
     for name in ("cos", "oss", "s3"):
         if name not in {one.name for one in found.drivers}:
             with pytest.raises(DriverNotFoundError, match=rf'run: pip install "qqmedia\[{name}\]"'):
                 found.driver(name)
+
+
+def test_a_plugin_without_a_driver_is_named_when_a_driver_is_wanted(install: Install) -> None:
+    install("mark", "from qqmedia import hookimpl\n@hookimpl\ndef get_image(image): return None\n")
+    with pytest.raises(DriverNotFoundError, match=r"plugin 'mark' of qqmedia-mark 1\.2 brings no driver"):
+        discover().driver("mark")
 
 
 def test_a_driver_whose_package_is_missing_is_listed_so(install: Install) -> None:
@@ -133,6 +142,16 @@ def test_a_driver_whose_package_is_missing_is_listed_so(install: Install) -> Non
         (_good("webdav").replace("return DriverSpec(", "return dict("), None, "returned 'name'; expected DriverSpec"),
         (_good("webdav").replace("return DriverSpec(", "raise KeyError("), None, "TypeError|KeyError"),
         (_good("webdav") + "\n    @hookimpl\n    def qqmedia_publishd(media): ...", None, "a hook that does not exist"),
+        (
+            _good("webdav").replace("qqmedia_reg", "qqmedia_rag"),
+            None,
+            r"plugin 'webdav' of qqmedia-webdav 1\.2 is broken",
+        ),
+        (_good("webdav").replace("@hookimpl\n    def", "def"), None, "drivers is not marked with @qqmedia.hookimpl"),
+        (_good("webdav").replace("return DriverSpec(", "DriverSpec("), None, "returned None; expected DriverSpec"),
+        (_good("webdav", "requires='json'"), None, "'json'; expected a tuple of import names"),
+        ("raise SystemExit('run me as a program')", None, "SystemExit: run me as a program"),
+        (_good("webdav").replace("return DriverSpec(", "raise SystemExit("), None, "SystemExit|TypeError"),
     ],
 )
 def test_whoever_breaks_the_contract_is_told_how(
