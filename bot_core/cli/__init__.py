@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-from bot_core.errors import BotError
-from qqmedia.cli import EXIT_INTERRUPTED, run
-
 __all__ = ("main",)
 
 
@@ -14,6 +9,11 @@ def main() -> None:
     """Run the command `qqbot`."""
     try:
         from bot_core.cli._app import app  # noqa: PLC0415 - Ctrl-C while it loads is no error to be shown
+        from bot_core.errors import BotError  # noqa: PLC0415
+        from qqmedia.cli import run  # noqa: PLC0415
+
+        run(app, known=(BotError,))
     except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
-    run(app, known=(BotError,))
+        from qqmedia.cli import interrupted  # noqa: PLC0415
+
+        interrupted()

@@ -9,14 +9,15 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot_core.accounts import MultipleAccounts
-from bot_core.bot import AmiyaBot
 from bot_core.errors import BotError
 from qqmedia.errors import ConfigurationError, QQMediaError
+
+if TYPE_CHECKING:
+    from bot_core import AmiyaBot, MultipleAccounts
 
 __all__ = ("run_command",)
 
@@ -33,6 +34,8 @@ def run_command(
     if verbose:
         logging.getLogger("bot_core").setLevel(logging.DEBUG)
     os.environ.setdefault("QQBOT_KEEP_SESSION", "1")  # a restart is to lose nothing
+    from bot_core import AmiyaBot, MultipleAccounts  # noqa: PLC0415 - the other commands do not pay for it
+
     program = _execute(file)
     found = [value for value in program.values() if isinstance(value, (AmiyaBot, MultipleAccounts))]
     if not found:

@@ -9,29 +9,26 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
+from qqmedia.cli import EXIT_INTERRUPTED
 from qqmedia.errors import ConfigurationError, QQMediaError
 
-__all__ = ("run",)
+__all__ = ("run_app",)
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2  # what click uses for wrong arguments too
-EXIT_INTERRUPTED = 130  # 128 + SIGINT
 
 
-def run(app: typer.Typer, *, known: tuple[type[Exception], ...] = ()) -> NoReturn:
-    """Run `app` with the arguments of the process, and exit.
-
-    Errors of `qqmedia`, `OSError` and the classes in `known` are printed as one line on standard error; with
-    ``--debug`` anywhere among the arguments, or ``QQMEDIA_DEBUG=1``, with their traceback. Exit codes: 0 done, 1
-    failed, 2 wrong arguments or settings, 130 interrupted.
-    """
+def run_app(app: typer.Typer, known: tuple[type[Exception], ...]) -> NoReturn:
+    """Run `app`, and exit. See `qqmedia.cli.run`."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments or os.environ.get("QQMEDIA_DEBUG") == "1"
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         app(args=arguments, standalone_mode=True)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as end:
+        if end.code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt from end
+        raise
     except (QQMediaError, OSError, *known) as error:  # type: ignore[misc] # a tuple with a star in it is beyond mypy
         if debug:
             raise

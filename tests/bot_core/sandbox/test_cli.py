@@ -150,12 +150,24 @@ main()
 @pytest.mark.asyncio
 @pytest.mark.blocking  # child processes are started by the loop itself
 @pytest.mark.parametrize("package", ["bot_core", "qqmedia"])
-async def test_ctrl_c_while_the_commands_load_shows_no_traceback(package: str) -> None:
+async def test_ctrl_c_while_the_commands_load_is_one_line(package: str) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", INTERRUPTED.format(package), stdout=PIPE, stderr=PIPE
     )
-    assert await process.communicate() == (b"", b"")
+    assert await process.communicate() == (b"", b"interrupted\n")
     assert process.returncode == 130
+
+
+@pytest.mark.asyncio
+@pytest.mark.blocking  # child processes are started by the loop itself
+@pytest.mark.skipif(sys.platform == "win32", reason="a child cannot be sent Ctrl-C alone there")
+async def test_ctrl_c_during_a_command_is_one_line(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        process = await start("say", "hello", "--sandbox", sandbox.api_base)
+        await bot.heard()  # and never answers
+        process.send_signal(signal.SIGINT)
+        assert await process.communicate() == (b"", b"interrupted\n")
+        assert process.returncode == 130
 
 
 @pytest.mark.asyncio
@@ -166,11 +178,15 @@ async def test_it_says_its_version() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.blocking  # child processes are started by the loop itself
-async def test_the_command_line_imports_a_command_when_it_runs() -> None:
-    code = (
-        "import sys, bot_core.cli._app;"
-        "print([name for name in ('bot_core.sandbox', 'bot_core.demo', 'pydantic', 'pytest') if name in sys.modules])"
-    )
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("bot_core.cli", ["typer", "rich", "asyncio", "qqmedia", "logging"]),  # Ctrl-C is not caught before `main` runs
+        ("bot_core.cli._app", ["bot_core.bot", "bot_core.qq_group", "bot_core.sandbox", "bot_core.demo", "aiohttp"]),
+    ],
+)
+async def test_the_command_line_imports_what_it_needs_when_it_runs(module: str, heavy: list[str]) -> None:
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=PIPE)
     out, _ = await process.communicate()
     assert out.decode().strip() == "[]"
