@@ -6,7 +6,8 @@ import importlib.metadata
 import inspect
 import re
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from types import ModuleType
+from typing import Any, Final
 
 import pluggy
 
@@ -104,11 +105,26 @@ def _check_spec(spec: object, names: Sequence[str] | None) -> None:
     check_name(spec.name)
     if names is not None and spec.name not in names:
         raise DriverBrokenError(f"its driver is called {spec.name!r}, its entry point {' and '.join(names)!r}")
-    requires: object = spec.requires  # a string is a sequence of strings, too
-    if isinstance(requires, str):
-        raise DriverBrokenError(f"requires of its driver is {requires!r}; expected a tuple of import names")
+    _check_values(spec)
     if spec.contract > CONTRACT_VERSION:
         ours = importlib.metadata.version("qqmedia")
         raise DriverBrokenError(
             f"it is written for driver contract {spec.contract}, qqmedia {ours} has {CONTRACT_VERSION}; upgrade qqmedia"
+        )
+
+
+def _check_values(spec: Any) -> None:
+    """Look at what a type checker would have seen."""
+    if not callable(spec.open):
+        raise DriverBrokenError(f"open of its driver is {spec.open!r:.80}; expected an async context manager function")
+    if isinstance(spec.requires, str):
+        raise DriverBrokenError(f"requires of its driver is {spec.requires!r}; expected a tuple of import names")
+    if isinstance(spec.settings, ModuleType):
+        raise DriverBrokenError(
+            f"settings of its driver is the module {spec.settings.__name__}, since that was imported: give the function"
+            " that loads them another name than the module has"
+        )
+    if spec.settings is not None and not callable(spec.settings):
+        raise DriverBrokenError(
+            f"settings of its driver is {spec.settings!r:.80}; expected a pydantic model, or a function that returns it"
         )

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,6 +151,8 @@ def test_a_driver_whose_package_is_missing_is_listed_so(install: Install) -> Non
         (_good("webdav").replace("@hookimpl\n    def", "def"), None, "drivers is not marked with @qqmedia.hookimpl"),
         (_good("webdav").replace("return DriverSpec(", "DriverSpec("), None, "returned None; expected DriverSpec"),
         (_good("webdav", "requires='json'"), None, "'json'; expected a tuple of import names"),
+        (_good("webdav", "settings='Settings'"), None, "'Settings'; expected a pydantic model, or a function"),
+        (_good("webdav").replace("open=open_driver", "open=None"), None, "open of its driver is None; expected an"),
         ("raise SystemExit('run me as a program')", None, "SystemExit: run me as a program"),
         (_good("webdav").replace("return DriverSpec(", "raise SystemExit("), None, "SystemExit|TypeError"),
     ],
@@ -162,6 +165,30 @@ def test_whoever_breaks_the_contract_is_told_how(
     with pytest.raises(DriverBrokenError, match=text):
         found.driver(entry_point or "webdav")
     assert found.driver("local").status == "ready"
+
+
+def test_a_function_that_is_called_like_its_module_is_told_when_the_module_has_taken_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python binds an imported submodule to its name in the package, over the function that was there."""
+    package = tmp_path / "qqmedia_shadow"
+    package.mkdir()
+    (package / "_settings.py").write_text("Model = dict\n")
+    (package / "__init__.py").write_text(
+        "from qqmedia import DriverSpec, hookimpl\n"
+        "def _settings():\n    from qqmedia_shadow._settings import Model\n    return Model\n"
+        "@hookimpl\ndef qqmedia_register_drivers(): return DriverSpec(name='shadow', open=print, settings=_settings)\n"
+    )
+    info = tmp_path / "qqmedia_shadow-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: qqmedia-shadow\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text("[qqmedia]\nshadow = qqmedia_shadow\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec = discover().driver("shadow").spec
+    load: Any = spec and spec.settings
+    assert load() is dict
+    with pytest.raises(DriverBrokenError, match=r"is the module qqmedia_shadow\._settings, .* another name than"):
+        discover().driver("shadow")
 
 
 def test_a_blocked_plugin_is_not_even_imported(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
