@@ -12,8 +12,8 @@ import pytest_asyncio
 from qqmedia_webdav import qqmedia_register_drivers
 from webdav_server import Server
 
-from qqmedia import Driver, DriverSpec, MediaKind
-from qqmedia.testing import DriverAt, DriverConformance, make_content, make_upload, open_driver
+from qqmedia import Driver, DriverSpec
+from qqmedia.testing import DriverAt, DriverConformance, open_driver
 
 Opener = Callable[..., AbstractAsyncContextManager[Driver]]
 
@@ -21,6 +21,7 @@ SPEC = qqmedia_register_drivers()
 
 
 class TestWebDAV(DriverConformance):
+    types_by_extension = True
     server: Server
 
     @pytest.fixture
@@ -63,20 +64,3 @@ class TestWebDAV(DriverConformance):
 
     async def leftovers(self) -> Collection[str]:
         return await asyncio.to_thread(lambda: [file.name for file in self.server.folder.glob(".qqmedia-*")])
-
-    @pytest.mark.asyncio
-    @pytest.mark.parametrize(
-        ("kind", "content_type"),
-        [
-            (MediaKind.IMAGE, "image/png"),
-            (MediaKind.IMAGE, "image/jpeg"),
-            (MediaKind.VOICE, "audio/silk"),
-            (MediaKind.VIDEO, "video/mp4"),
-        ],
-    )
-    async def test_content_type_is_the_uploads(self, driver: Driver, kind: MediaKind, content_type: str) -> None:
-        """WebDAV servers go by the extension, and the keys that a host makes have the one that fits."""
-        key = f"key.{content_type.partition('/')[2]}"
-        upload = make_upload(make_content(500, kind=kind), kind=kind, content_type=content_type, key=key)
-        answer = await self.get(await driver.put(upload))
-        assert answer.content_type == content_type

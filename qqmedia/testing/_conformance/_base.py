@@ -48,9 +48,12 @@ class ConformanceBase:
         memory_limit_bytes: What a put of 64 MiB may add to the memory of this process, the store's share included
             where it lives in this process too. `None`: it keeps its objects in this very memory, and large bodies are
             not measured.
+        types_by_extension: The store derives the type from the extension of a name, as web servers over a folder do,
+            and takes none from the driver. The keys that a host makes have the extension that fits.
     """
 
     memory_limit_bytes: ClassVar[int | None] = 40 * _MIB
+    types_by_extension: ClassVar[bool] = False
 
     # --- back doors
 
