@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from bot_core.adapter import Delivery, MessageHandle, Response
 from bot_core.errors import (
@@ -19,7 +20,7 @@ from bot_core.errors import (
     ReplyContextError,
     TargetError,
 )
-from bot_core.openapi.values import Target
+from bot_core.openapi.values import MsgType, SentMessage, Target
 from bot_core.qq_group.posting import Post, Poster
 from bot_core.qq_group.render import PlannedMessage, plan_chain
 from bot_core.qq_group.timing import Timing
@@ -43,6 +44,8 @@ _UPLOAD_AGAIN: Final = frozenset({304080, 304082, 304083, 40034004})
 _SHOW_AGAIN: Final = frozenset({40034141})
 # After one of these the other messages of the chain would fare no better.
 _HOPELESS: Final = (AuthenticationError, PermissionDeniedError, ReplyContextError, TargetError)
+# What of a message belongs to its text.
+_OF_THE_TEXT: Final = ("content", "message_reference")
 # How many media of one chain are made ready at once.
 _PREPARE_AT_ONCE: Final = 4
 # For the calls of one message, pauses and repeats included; an upload has limits of its own.
@@ -76,8 +79,8 @@ class _Run:
         context: What it answers, if anything.
         places: Replies that are set aside for it, and not used yet.
         timeout: What the caller allows for each message.
-        handles: Of the messages that went out.
-        failures: Of the others, by position.
+        outcomes: What became of each message, in order.
+        planned: How many messages there are to be.
         builder: The chain's own.
         shown: By position, of messages with pictures in markdown: what the author wrote, and what it became.
     """
@@ -87,8 +90,8 @@ class _Run:
     context: ReplyContext | None
     places: int = 0
     timeout: float | None = None
-    handles: list[MessageHandle] = field(default_factory=list)
-    failures: list[tuple[int, Exception]] = field(default_factory=list)
+    outcomes: list[MessageHandle | Exception] = field(default_factory=list)
+    planned: int = 0
     builder: Builder | None = None
     shown: dict[int, tuple[str, Shown]] = field(default_factory=dict)
 
@@ -132,15 +135,17 @@ class Sender:
             chain: What to say.
             target: Where to.
             context: What it answers.
-            timeout: Seconds for each message, with its medium; by default 60 s for its calls, and the upload's own
-                limits for a medium.
+            timeout: Seconds for each message, with the upload of its medium, and before that for making all media
+                ready; by default 60 s for the calls of a message, and the limits that each medium has by its size.
 
         Raises:
             MediaError: A medium cannot be sent; nothing was sent.
             ReplyContextError: No more replies are taken; nothing was sent.
-            OpenAPIError: The platform refused, and nothing was sent.
+            OpenAPIError: The platform refused, or the time was over, and nothing was sent.
             PartlySentError: Some messages went out, some did not.
         """
+        if timeout is not None and not timeout > 0:  # what is left of somebody's own deadline
+            raise OpenAPIError(f"nothing was sent, as there was no time for it: timeout={timeout!r}")
         reference = context.reference if context is not None and chain.reference else ""
         plan = plan_chain(chain.chain, reference=reference, text_limit=self._options.text_limit)
         if plan.left_out:
@@ -152,19 +157,19 @@ class Sender:
             logger.info("nothing is sent, as nothing is in the chain")
             return []
         places = self._reserve(context, len(messages))
-        run = _Run(chain.data, target, context, places, timeout, builder=chain.builder)
+        run = _Run(chain.data, target, context, places, timeout, planned=len(messages), builder=chain.builder)
         try:
             await self._show_pictures(run, messages)
             if any(message.medium is not None for message in messages):
                 async with AsyncExitStack() as stack:
-                    ready = await self._prepare(messages, chain.builder, stack)
+                    ready = await self._prepare(run, messages, stack)
                     await self._post_all(run, messages, ready)
             else:  # text, the most frequent: no more than it takes
                 await self._post_all(run, messages, repeat(None))
         finally:
             if context is not None and run.places:
                 self.replies.give_back(context, run.places)
-        return _result(run, len(messages))
+        return _result(run)
 
     def _reserve(self, context: ReplyContext | None, messages: int) -> int:
         """Set replies aside; where there are not enough, the rest goes out unasked, or nothing is sent at all."""
@@ -190,9 +195,21 @@ class Sender:
                 run.shown[position] = (written, shown)
 
     async def _prepare(
-        self, messages: Sequence[PlannedMessage], builder: Builder | None, stack: AsyncExitStack
+        self, run: _Run, messages: Sequence[PlannedMessage], stack: AsyncExitStack
     ) -> list[Ready | None]:
         """Make all media ready before the first message leaves, so that a bad one sends nothing."""
+        limit = asyncio.timeout(run.timeout)
+        try:
+            async with limit:
+                return await self._prepare_all(messages, run.builder, stack)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise _not_in_time("the media were not ready", run) from error
+
+    async def _prepare_all(
+        self, messages: Sequence[PlannedMessage], builder: Builder | None, stack: AsyncExitStack
+    ) -> list[Ready | None]:
         media = [message.medium for message in messages]
         if sum(medium is not None for medium in media) <= 1:
             return [await self._uploads.prepare(one, builder, stack) if one is not None else None for one in media]
@@ -218,10 +235,10 @@ class Sender:
     async def _post_all(self, run: _Run, messages: Sequence[PlannedMessage], ready: Iterable[Ready | None]) -> None:
         for position, (message, medium) in enumerate(zip(messages, ready, strict=False), 1):
             try:
-                run.handles.append(await self._post_one(run, message, medium, position))
+                run.outcomes.append(await self._post_one(run, message, medium, position))
             except Exception as error:  # noqa: BLE001 - a stranger's host may raise anything; _result raises it again
-                run.failures.append((position, error))
-                if isinstance(error, _HOPELESS):
+                run.outcomes.append(error)
+                if _is_hopeless(error, run):
                     break
 
     async def _post_one(self, run: _Run, message: PlannedMessage, medium: Ready | None, position: int) -> MessageHandle:
@@ -229,41 +246,43 @@ class Sender:
         context = run.context if run.places else None
         run.places -= context is not None
         post = Post(message.body, run.target, context, self._until(run))
+        deliveries: list[Delivery] = []
         try:
-            if medium is None:
-                deliveries: tuple[Delivery, ...] = ()
-                if position in run.shown:
-                    trace_id, data, message_id = await self._say_shown(run, post, message, *run.shown[position])
-                else:
-                    trace_id, data, message_id = await self._say(run, post)
+            if medium is not None:
+                sent, *deliveries = await self._say_with(run, post, medium)
+            elif position in run.shown:
+                sent = await self._say_shown(run, post, message, *run.shown[position])
             else:
-                deliveries, trace_id, data, message_id = await self._say_with(run, post, medium)
+                sent = await self._say(run, post)
         except Exception as error:
             if post.context is not None and not post.unclear and not isinstance(error, ReplyContextError):
                 run.places += 1
             raise
+        return self._handle(run, post, sent, *deliveries)
+
+    def _handle(self, run: _Run, post: Post, sent: SentMessage, *deliveries: Delivery) -> MessageHandle:
         return MessageHandle(
             instance=self._adapter,
             data=run.data,
-            response=Response(data),
-            message_id=message_id,
+            response=Response(sent.raw),
+            message_id=sent.id,
             target=run.target,
             deliveries=deliveries,
             attempts=post.tries,
-            trace_id=trace_id,
+            trace_id=sent.trace_id,
             proactive=post.context is None,
         )
 
-    async def _say(self, run: _Run, post: Post) -> tuple[str, dict[str, Any], str]:
-        """Post it; return the trace id, the answer, and the message's id."""
+    async def _say(self, run: _Run, post: Post) -> SentMessage:
         context = post.context
         if context is not None:
             left = self.replies.seconds_left(context)
             if left <= 0 and not self._fall_back(run, post):
+                run.places = 0
                 raise self.replies.too_late(context)
             post.until = min(post.until, self._clock() + left) if post.context is not None else post.until
         try:
-            sent = await self._poster.post(post)
+            return await self._poster.post(post)
         except ReplyContextError:
             # The platform counts differently, or another process of this bot answered too.
             if context is None or post.context is None:
@@ -273,12 +292,11 @@ class Sender:
             if post.unclear or not self._fall_back(run, post):
                 raise
             post.until = self._until(run)
-            sent = await self._poster.post(post)
-        return sent.trace_id, sent.raw, sent.id
+            return await self._poster.post(post)
 
     async def _say_shown(
         self, run: _Run, post: Post, message: PlannedMessage, written: str, shown: Shown
-    ) -> tuple[str, dict[str, Any], str]:
+    ) -> SentMessage:
         """Post markdown with pictures; once more, by another way to them, if the platform cannot fetch one."""
         try:
             return await self._say(run, post)
@@ -305,14 +323,12 @@ class Sender:
         post.context, run.places = None, 0
         return True
 
-    async def _say_with(
-        self, run: _Run, post: Post, medium: Ready
-    ) -> tuple[tuple[Delivery, ...], str, dict[str, Any], str]:
+    async def _say_with(self, run: _Run, post: Post, medium: Ready) -> tuple[SentMessage, Delivery]:
         """Upload the medium and post the message, both once more if the platform will not have this upload."""
         file_info, delivery = await self._file_info(run, post, medium)
         post.not_for = _UPLOAD_AGAIN
         try:
-            return ((delivery,), *await self._say(run, post))
+            return await self._say(run, post), delivery
         except OpenAPIError as error:
             if _UPLOAD_AGAIN.isdisjoint(error.codes):
                 raise
@@ -320,47 +336,83 @@ class Sender:
         post.not_for = frozenset()
         await self._uploads.forget(medium, file_info, run.target)
         _, delivery = await self._file_info(run, post, medium)
-        return ((delivery,), *await self._say(run, post))
+        return await self._say(run, post), delivery
+
+    async def _say_apart(self, run: _Run, post: Post) -> None:
+        """Post the text of a message by itself, as one message more: the platform shows none beside a file card.
+
+        Raises:
+            ReplyContextError: No reply is left for it. Nothing of this message is sent.
+            OpenAPIError: It was refused for a reason that holds for the card too.
+        """
+        if post.context is not None:
+            try:
+                run.places += self.replies.reserve(post.context, 1, fewer=self._options.proactive_fallback)
+            except ReplyContextError:
+                run.places += 1
+                raise
+        body = {"msg_type": MsgType.TEXT.value}
+        body.update((name, post.body.pop(name)) for name in _OF_THE_TEXT if name in post.body)
+        run.planned += 1
+        try:
+            run.outcomes.append(await self._post_one(run, PlannedMessage(body), None, 0))
+        except OpenAPIError as error:
+            if _is_hopeless(error, run):
+                raise
+            run.outcomes.append(error)
+        post.until = self._until(run)
 
     async def _file_info(self, run: _Run, post: Post, medium: Ready) -> tuple[str, Delivery]:
         """Get a `file_info` into the message. The time that this takes is not taken from the calls, unless asked."""
+        limit = asyncio.timeout(self._upload_seconds(run, post))
+        try:
+            async with limit:
+                file_info, delivery = await self._uploads.file_info(medium, run.target)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            if post.context is not None and (run.timeout is None or self.replies.seconds_left(post.context) <= 0):
+                run.places = 0
+                raise self.replies.too_late(post.context) from error
+            raise _not_in_time(f"the {medium.kind} was not at the platform", run) from error
         if run.timeout is None:
-            file_info, delivery = await self._uploads.file_info(medium, run.target)
             post.until = self._until(run)
-        else:
-            limit = asyncio.timeout(max(0.0, post.until - self._clock()))
-            try:
-                async with limit:
-                    file_info, delivery = await self._uploads.file_info(medium, run.target)
-            except TimeoutError as error:
-                if not limit.expired():
-                    raise
-                raise OpenAPIError(
-                    f"the {medium.kind} was not at the platform within {run.timeout:g} s, so its message was not sent;"
-                    " give send() a longer timeout"
-                ) from error
         post.body["media"] = {"file_info": file_info}
+        if delivery.kind != medium.kind.value and "content" in post.body:
+            await self._say_apart(run, post)
         return file_info, delivery
+
+    def _upload_seconds(self, run: _Run, post: Post) -> float | None:
+        """Return how long the upload may take: what the author allows, and no longer than a reply can be sent."""
+        seconds = math.inf if run.timeout is None else post.until - self._clock()
+        if post.context is not None and not self._options.proactive_fallback:
+            seconds = min(seconds, self.replies.seconds_left(post.context))
+        return None if seconds == math.inf else max(0.0, seconds)
 
     def _until(self, run: _Run) -> float:
         return self._clock() + (_CALLS_SECONDS if run.timeout is None else run.timeout)
 
 
-def _result(run: _Run, messages: int) -> list[MessageHandle]:
+def _not_in_time(what: str, run: _Run) -> OpenAPIError:
+    return OpenAPIError(f"{what} within {run.timeout:g} s, so the message was not sent; give send() a longer timeout")
+
+
+def _is_hopeless(error: Exception, run: _Run) -> bool:
+    """Return whether the other messages would fare no better; where one finds no reply left, others may have theirs."""
+    return isinstance(error, _HOPELESS) and not (isinstance(error, ReplyContextError) and run.places)
+
+
+def _result(run: _Run) -> list[MessageHandle]:
     """Return the handles, or raise what went wrong."""
-    if not run.failures:
-        return run.handles
-    first = run.failures[0][1]
-    if not run.handles:
-        raise first
-    failed = dict(run.failures)
-    tried = max(failed) if isinstance(failed[max(failed)], _HOPELESS) else messages
-    lines = [
-        f"{position}: {failed.get(position) or ('sent' if position <= tried else 'not tried')}"
-        for position in range(1, messages + 1)
-    ]
+    handles = [one for one in run.outcomes if isinstance(one, MessageHandle)]
+    errors = [one for one in run.outcomes if isinstance(one, Exception)]
+    if not errors:
+        return handles
+    if not handles:
+        raise errors[0]
+    became = [str(one) if isinstance(one, Exception) else "sent" for one in run.outcomes]
+    became += ["not tried"] * (run.planned - len(became))
+    lines = "; ".join(f"{position}: {one}" for position, one in enumerate(became, 1))
     raise PartlySentError(
-        f"{len(run.handles)} of {messages} messages were sent - " + "; ".join(lines),
-        handles=run.handles,
-        errors=[error for _, error in run.failures],
-    ) from first
+        f"{len(handles)} of {run.planned} messages were sent - {lines}", handles=handles, errors=errors
+    ) from errors[0]

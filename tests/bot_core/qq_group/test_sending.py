@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bot_core import ChainBuilder
 from bot_core.chain import Chain
 from bot_core.errors import (
     AuthenticationError,
@@ -18,6 +19,7 @@ from bot_core.errors import (
     PermissionDeniedError,
     QuotaError,
     RateLimitedError,
+    ReplyContextError,
     TargetError,
 )
 from bot_core.openapi.values import Scene, Target
@@ -300,3 +302,102 @@ async def test_whatever_happens_nothing_arrives_twice_and_what_is_called_sent_is
                 lost += 1
     assert sent > 40
     assert lost > 10
+
+
+# --- a medium that becomes a file card
+
+
+def shown(sandbox: Sandbox) -> list[tuple[str, str]]:
+    """Return what people see: text, and the type of the medium."""
+    return [(one.content, one.media.file_type.name if one.media is not None else "") for one in sandbox.arrived]
+
+
+def refuse_format(sandbox: Sandbox) -> None:
+    """Refuse the next picture as it is and made anew, so that it becomes a card."""
+    sandbox.faults.answer("files", status=400, code=850019, times=2)
+
+
+async def test_the_text_of_a_picture_that_becomes_a_file_card_goes_by_itself(kit: Kit) -> None:
+    async with kit.start() as bot:
+        said, data = await kit.hear(bot)
+        refuse_format(kit.sandbox)
+        chain = Chain(data, at=False).text("look").image(png()).text("and").image(png(1))
+        words, card, picture = await send(bot, chain)
+        assert data.replies_left == 2
+    assert shown(kit.sandbox) == [("look", ""), ("", "FILE"), ("and", "IMAGE")]
+    assert arrived(kit.sandbox) == [(said.id, 1), (said.id, 2), (said.id, 3)]
+    assert (words.deliveries, [one.kind for one in card.deliveries]) == ((), ["file"])
+    assert picture.message_id
+
+
+async def test_such_a_text_needs_a_reply_of_its_own(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        await send(bot, many(data, 3))
+        refuse_format(kit.sandbox)
+        with pytest.raises(PartlySentError, match=r"1 of 2 messages were sent - 1: .*takes 5 replies.*2: sent$"):
+            await send(bot, Chain(data, at=False).text("look").image(png()).markdown_content("after"))
+        assert shown(kit.sandbox)[3:] == [("after", "")]
+        assert data.replies_left == 1
+
+
+async def test_such_a_text_takes_the_place_and_the_rest_goes_out_unasked(kit: Kit) -> None:
+    async with kit.start(proactive_fallback=True) as bot:
+        said, data = await kit.hear(bot)
+        await send(bot, many(data, 4))
+        refuse_format(kit.sandbox)
+        handles = await send(bot, Chain(data, at=False).text("look").image(png()))
+    assert shown(kit.sandbox)[4:] == [("look", ""), ("", "FILE")]
+    assert sorted(handle.proactive for handle in handles) == [False, True]
+    assert [number for msg_id, number in arrived(kit.sandbox) if msg_id == said.id] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("code", "tried"), [(40054010, True), (40054002, False)])
+async def test_such_a_text_that_is_refused_stops_the_card_only_where_it_would_fare_no_better(
+    kit: Kit, code: int, *, tried: bool
+) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        refuse_format(kit.sandbox)
+        kit.sandbox.faults.answer("messages", status=400, code=code)
+        with pytest.raises(PartlySentError if tried else TargetError, match=f"{code}") as raised:
+            await send(bot, Chain(data, at=False).text("look").image(png()))
+        assert shown(kit.sandbox) == [("", "FILE")] * tried
+        assert data.replies_left == 5 - tried
+    assert str(raised.value).startswith("1 of 2 messages were sent" if tried else "POST ")
+
+
+# --- how long it may take
+
+
+async def test_an_upload_ends_with_the_time_for_replies(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        kit.time.later = 314.9  # of 15 seconds of grace
+        kit.sandbox.faults.stall("files", seconds=5)
+        with pytest.raises(ReplyContextError, match="replies are taken for 300 s"):
+            await send(bot, Chain(data).image(png()))
+    assert not kit.sandbox.arrived
+
+
+async def test_what_takes_too_long_to_make_ready_is_cut_by_the_limit(kit: Kit) -> None:
+    class Hangs(ChainBuilder):
+        async def get_image(self, _: str | bytes) -> str | bytes:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async with kit.start(builder=Hangs()) as bot:
+        _, data = await kit.hear(bot)
+        for chain in (Chain(data).image(png()), Chain(data).image(png()).image(png(1))):
+            with pytest.raises(OpenAPIError, match=r"the media were not ready within 0\.05 s"):
+                await send(bot, chain, timeout=0.05)
+        assert data.replies_left == 5
+
+
+@pytest.mark.parametrize("timeout", [0, -1.5, float("nan")])
+async def test_without_any_time_nothing_is_sent(kit: Kit, timeout: float) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        with pytest.raises(OpenAPIError, match=f"no time for it: timeout={timeout}"):
+            await send(bot, text(data), timeout=timeout)
+    assert not kit.sandbox.arrived
