@@ -42,7 +42,7 @@ from qqmedia.errors import (
     StorageUnavailableError,
 )
 from qqmedia.hookspecs import hookimpl, hookspec
-from qqmedia.host import HostPolicy, MediaHost, open_host, reach_of
+from qqmedia.host import HostPolicy, MediaHost, is_url, open_host, reach_of
 from qqmedia.media import HostedMedia, MediaKind, MediaSource, Reach, Upload
 
 __all__ = (
@@ -82,6 +82,7 @@ __all__ = (
     "Upload",
     "hookimpl",
     "hookspec",
+    "is_url",
     "open_host",
     "reach_of",
     "safe_format",

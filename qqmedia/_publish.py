@@ -81,6 +81,11 @@ class Publisher:
         """Whether some driver hosts nothing for now, and has told why."""
         return any(driver.idle for driver in self._drivers)
 
+    @property
+    def own_addresses(self) -> tuple[str, ...]:
+        """What the URLs of drivers begin with that serve from this very machine."""
+        return tuple(driver.own_address for driver in self._drivers if driver.own_address)
+
     async def publish(self, upload: Upload) -> HostedMedia:
         """Return where it can be fetched.
 

@@ -69,6 +69,11 @@ class OpenDriver:
         return bool(getattr(self._driver, "idle", False))
 
     @property
+    def own_address(self) -> str | None:
+        """What its URLs begin with, where it serves from this very machine."""
+        return getattr(self._driver, "own_address", None)
+
+    @property
     def can_delete(self) -> bool:
         """Whether objects can be taken down."""
         return self._deleter is not None
@@ -97,12 +102,8 @@ class OpenDriver:
             StorageError: In the driver's own class, with the names of driver and object, and what to change.
         """
         async with self._slots:
-            total = total_seconds(self._policy.put_timeout, upload.size)
             try:
-                async with asyncio.timeout(total):
-                    url = await self._with_retries(lambda: self._put_once(upload))
-            except TimeoutError as error:
-                raise self._too_slow(f"store {upload.key}", total) from error
+                url = await self._put_within(upload, total_seconds(self._policy.put_timeout, upload.size))
             except StorageError as error:
                 raise self._translated(error, f"could not store {upload.key}") from error
         return self._checked(url)
@@ -121,10 +122,27 @@ class OpenDriver:
         except Exception as error:
             raise self._translated(error, f"could not delete {key}") from error
 
-    async def _put_once(self, upload: Upload) -> str | None:
+    async def _put_within(self, upload: Upload, total: float) -> str | None:
+        """Put it, with all tries in so many seconds."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            return await self._put_once(upload, total)  # as a rule that is all
+        except StorageError as error:
+            if not error.may_pass:
+                raise
+            first = error
+        left = total - (clock() - began)
+        try:
+            async with asyncio.timeout(left):
+                return await self._again(first, lambda: self._put_once(upload, left))
+        except TimeoutError as error:
+            raise self._too_slow(f"store {upload.key}", total) from error
+
+    async def _put_once(self, upload: Upload, total: float) -> str | None:
         seconds = self._policy.put_timeout
         try:
-            async with idle_limit(upload, seconds) as watched:
+            async with idle_limit(upload, seconds, total) as watched:
                 return await self._driver.put(watched)
         except TimeoutError as error:
             raise self._too_slow(f"store {upload.key}", seconds) from error
@@ -134,13 +152,8 @@ class OpenDriver:
             # A stranger's SDK. As a StorageError it lets the next driver, or the upload of bytes, have its turn.
             raise StorageError(f"{type(error).__name__}: {error} (the driver should raise a StorageError)") from error
 
-    async def _with_retries(self, call: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await call()  # as a rule that is all, and what stamina keeps costs as much as a small put
-        except StorageError as error:
-            if not error.may_pass:
-                raise
-            first = error
+    async def _again(self, first: StorageError, call: Callable[[], Awaitable[T]]) -> T:
+        """Make the tries that follow the first one, which failed."""
         wait = self._policy.retry_wait
         attempts = stamina.retry_context(
             on=_may_pass,

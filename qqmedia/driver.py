@@ -98,7 +98,8 @@ class SupportsReach(Protocol):
     """The driver knows who can fetch its URLs. Without this the host takes `Reach.UNKNOWN`, and tries.
 
     One that hosts nothing for now, and has told why in the log, may have an attribute `idle` that is true: then nobody
-    gives advice about its reach.
+    gives advice about its reach. One that serves from this very machine may have an attribute `own_address`, what its
+    URLs begin with: then a link of its own that comes back can be read, however private the address is.
     """
 
     @property

@@ -1,15 +1,17 @@
 """HTTP to addresses that a stranger may have written: nothing of this machine or of a private network is reached.
 
 Only http and https; whatever a name resolves to is judged, and what was judged is what is connected to, because the
-connector asks this module's resolver. Redirects are followed by hand, each one judged again. Importing this module
-imports aiohttp, so `import qqmedia` does not.
+connector asks this module's resolver. Redirects are followed by hand, each one judged again. ``docs/safety.md`` lists
+what was tried against it. Importing this module imports aiohttp, so `import qqmedia` does not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
-from collections.abc import AsyncIterator, Sequence
+import ssl
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -19,15 +21,27 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from qqmedia._reach import is_public_address
+from qqmedia._reach import is_private_name, is_public_address
+from qqmedia._trusted import TrustedHosts
 from qqmedia.errors import MediaSourceError
 from qqmedia.proxy import ProxyConnector
 
-__all__ = ("ForbiddenAddressError", "GuardedSession", "NameResolver", "Resolved", "SystemResolver", "shown_url")
+__all__ = (
+    "ForbiddenAddressError",
+    "GuardedSession",
+    "NameResolver",
+    "Resolved",
+    "SystemResolver",
+    "TrustedHosts",
+    "shown_url",
+)
 
 _MOST_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _SHOWN_CHARACTERS: Final = 120
+_NAME: Final = re.compile(r"[a-z0-9._-]+")  # once it is made ASCII
+# A host whose last part is a number is an address, in some spelling: 127.1, 2130706433, 0x7f.1 (WHATWG URL).
+_NUMBER: Final = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)")
 
 
 class ForbiddenAddressError(MediaSourceError):
@@ -73,6 +87,10 @@ class GuardedSession:
         timeout: Of a request, unless it says otherwise.
         proxy: Goes through this proxy, which resolves names itself: then only literal addresses can be judged here.
         trust_env: Goes through the proxy that the environment names, if any, with the same consequence.
+        trusted: Private hosts that are let through: names, addresses or networks, each with a port or for any.
+
+    Raises:
+        ConfigurationError: One of `trusted` is nothing of the kind.
     """
 
     def __init__(
@@ -83,12 +101,14 @@ class GuardedSession:
         timeout: aiohttp.ClientTimeout | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
+        trusted: Iterable[str] = (),
     ) -> None:
-        self._guard = _Guard(resolver or SystemResolver(), everything=everything)
+        self._guard = _Guard(resolver or SystemResolver(), TrustedHosts(trusted), everything=everything)
         self._timeout = timeout or aiohttp.ClientTimeout()
         self._proxy = proxy
         self._trust_env = trust_env
         self._session: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | None = None
 
     @asynccontextmanager
     async def request(self, method: str, url: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -101,6 +121,10 @@ class GuardedSession:
         """
         target = _parse(url)
         self._guard.judge_url(target)
+        if target.scheme == "https":
+            if self._tls is None:
+                self._tls = await asyncio.to_thread(_tls_context)  # it reads all certificates of this machine
+            options["ssl"] = self._tls
         async with self._opened().request(method, target, allow_redirects=False, **options) as response:
             yield response
 
@@ -138,8 +162,9 @@ class GuardedSession:
 class _Guard(AbstractResolver):
     """Resolves names for the connector, and lets no private address through."""
 
-    def __init__(self, resolver: NameResolver, *, everything: bool) -> None:
+    def __init__(self, resolver: NameResolver, trusted: TrustedHosts, *, everything: bool) -> None:
         self._resolver = resolver
+        self._trusted = trusted
         self._everything = everything
         self._spared: frozenset[str] = frozenset()
 
@@ -148,12 +173,24 @@ class _Guard(AbstractResolver):
         self._spared = names
 
     def judge_url(self, url: URL) -> None:
-        """Refuse a literal address, for which the connector asks no resolver."""
-        host = (url.host or "").rstrip(".")
-        is_address = ":" in host or host.replace(".", "").isdigit()
-        if is_address and not self._allows(host):
-            raise _refusal(host, host)
-        if host in self._spared and not self._everything:
+        """Refuse what needs no resolver to be judged: the connector asks none for an address, and a proxy asks its own.
+
+        Raises:
+            ForbiddenAddressError: It is private.
+            MediaSourceError: No host is called so.
+        """
+        host = (url.raw_host or "").rstrip(".").lower()
+        if self._everything or self._trusted.has_name(host, url.port):
+            return
+        if ":" in host or _NUMBER.fullmatch(host):
+            good = self._allows(host, url.port)
+        elif not _NAME.fullmatch(host):
+            raise MediaSourceError(f"{shown_url(str(url))} is not a valid URL")
+        elif is_private_name(host):  # what it means here is judged too, but a proxy would not ask
+            good = self._trusted.names_loopback(host, url.port)
+        else:
+            good = host not in self._spared
+        if not good:
             raise _refusal(host, host)
 
     async def resolve(
@@ -163,16 +200,17 @@ class _Guard(AbstractResolver):
         addresses = list(await self._resolver.resolve(host))
         if not addresses:
             raise OSError(None, f"{host} has no address")
-        for one in addresses:
-            if host not in self._spared and not self._allows(one.address):
-                raise _refusal(host, one.address)
+        if host not in self._spared and not self._trusted.has_name(host.rstrip("."), port):
+            for one in addresses:
+                if not self._allows(one.address, port):
+                    raise _refusal(host, one.address)
         return [_result(host, one.connect_to or one.address, port) for one in addresses]
 
     async def close(self) -> None:
         """Nothing is held."""
 
-    def _allows(self, address: str) -> bool:
-        return self._everything or is_public_address(address)
+    def _allows(self, address: str, port: int | None) -> bool:
+        return self._everything or is_public_address(address) or self._trusted.has_address(address, port)
 
 
 def shown_url(url: str) -> str:
@@ -185,6 +223,17 @@ def shown_url(url: str) -> str:
     except ValueError:
         text = url.partition("?")[0]
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def _tls_context() -> ssl.SSLContext:
+    """Return what Python takes for safe, and all that OpenSSL does.
+
+    Python leaves out ciphers without forward secrecy, and the host of the platform that has what people sent to a bot
+    speaks no others.
+    """
+    context = ssl.create_default_context()
+    context.set_ciphers("DEFAULT")
+    return context
 
 
 def _proxy_names(proxy: str | None, *, trust_env: bool) -> frozenset[str]:

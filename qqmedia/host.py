@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from qqmedia._fetch import NameResolver
     from qqmedia._opening import Parts
 
-__all__ = ("HostPolicy", "MediaHost", "open_host", "reach_of")
+__all__ = ("HostPolicy", "MediaHost", "is_url", "open_host", "reach_of")
 
 # For drivers to close; a bot that ends must not hang in a storage that does not answer.
 _CLOSE_SECONDS: Final = 10.0
@@ -227,6 +227,11 @@ class MediaHost(ChainBuilder):
     def idle(self) -> bool:
         """Whether a driver hosts nothing for now (its port is taken, say), and has told why in the log."""
         return self._parts.publisher.idle if self._parts else False
+
+    @property
+    def own_addresses(self) -> tuple[str, ...]:
+        """What the URLs of drivers begin with that serve from this very machine; empty until it is open."""
+        return self._parts.publisher.own_addresses if self._parts else ()
 
     @property
     def names(self) -> tuple[str, ...]:

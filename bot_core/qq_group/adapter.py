@@ -195,8 +195,8 @@ class QQGroupAdapter:
         Raises:
             BotError: The bot is not started.
         """
-        hosting = (self._connection or await self._ready()).hosting
-        return HostDesk(hosting.builder, hosting.host)
+        connection = self._connection or await self._ready()
+        return HostDesk(connection.hosting.builder, connection.hosting.host, connection.downloads)
 
     async def send_message(
         self,

@@ -23,10 +23,12 @@ from qqmedia import (
     SupportsPublish,
     Upload,
 )
+from qqmedia.fetch import FetchLimits
 from qqmedia.voice import decode_silk, is_silk
 
 if TYPE_CHECKING:
     from bot_core.qq_group.builders import Builder
+    from bot_core.qq_group.downloads import Downloads
 
 __all__ = ("Attachment", "HostDesk", "MediaDesk", "Shelf", "safe_name")
 
@@ -34,6 +36,7 @@ _MAX_BYTES: Final = 50 * 1024 * 1024
 # A minute of voice is 3 MB as WAV; silk of this size would be hours.
 _MAX_VOICE_BYTES: Final = 8 * 1024 * 1024
 _TIMEOUT_SECONDS: Final = 60.0
+_RAISE_BYTES: Final = "raise max_bytes"
 # Without its extension; file systems take 255 bytes, and a Chinese character is three.
 _LONGEST_NAME: Final = 60
 _LONGEST_SUFFIX: Final = 16
@@ -47,8 +50,8 @@ _SUFFIXES: Final = {"image": ".png", "voice": ".wav", "video": ".mp4", "file": "
 class MediaDesk(Protocol):
     """Fetches and stores for attachments; an adapter's, while it is open."""
 
-    def fetch(self, url: str, *, filename: str) -> AbstractAsyncContextManager[Upload]:
-        """Download it, judged and limited as any link; it can be read until the block ends."""
+    def fetch(self, url: str, *, filename: str, max_bytes: int, timeout: float) -> AbstractAsyncContextManager[Upload]:
+        """Download it, judged as any link; it can be read until the block ends."""
         ...
 
     async def keep(self, upload: Upload) -> str:
@@ -160,18 +163,9 @@ class Attachment:
     @asynccontextmanager
     async def _fetched(self, max_bytes: int, timeout: float) -> AsyncIterator[Upload]:
         if self.size > max_bytes:
-            raise self._too_large(self.size, max_bytes)
+            raise MediaTooLargeError(f"the {self.kind} has {self.size} bytes, {max_bytes} are allowed; {_RAISE_BYTES}")
         desk = await self._desk()
-        async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(timeout):
-                    upload = await stack.enter_async_context(desk.fetch(self.url, filename=self.safe_name))
-            except TimeoutError as error:
-                raise MediaSourceError(
-                    f"the {self.kind} was not fetched within {timeout:g} s; give it a longer timeout"
-                ) from error
-            if upload.size > max_bytes:
-                raise self._too_large(upload.size, max_bytes)
+        async with desk.fetch(self.url, filename=self.safe_name, max_bytes=max_bytes, timeout=timeout) as upload:
             yield upload
 
     async def _desk(self) -> MediaDesk:
@@ -179,25 +173,30 @@ class Attachment:
             raise MediaSourceError("this attachment did not come through a running bot; fetch its url yourself")
         return await self._shelf.desk()
 
-    def _too_large(self, size: int, max_bytes: int) -> MediaTooLargeError:
-        return MediaTooLargeError(f"the {self.kind} has {size} bytes, allowed are {max_bytes}; raise max_bytes")
-
 
 class HostDesk:
     """A `MediaDesk` over the adapter's media host.
 
     Args:
         builder: The adapter's builder.
-        host: Downloads and prepares; the builder itself where it has the wide face.
+        host: Prepares; the builder itself where it has the wide face.
+        downloads: Fetches.
     """
 
-    def __init__(self, builder: Builder, host: SupportsPublish) -> None:
+    def __init__(self, builder: Builder, host: SupportsPublish, downloads: Downloads) -> None:
         self._builder = builder
         self._host = host
+        self._downloads = downloads
 
-    def fetch(self, url: str, *, filename: str) -> AbstractAsyncContextManager[Upload]:
+    @asynccontextmanager
+    async def fetch(self, url: str, *, filename: str, max_bytes: int, timeout: float) -> AsyncIterator[Upload]:
         """Download it as a file: nothing is converted."""
-        return self._host.prepare(MediaKind.FILE, url, filename=filename)
+        limits = FetchLimits(
+            max_bytes=max_bytes, seconds=timeout, larger=_RAISE_BYTES, longer="give it a longer timeout"
+        )  # fmt: skip
+        async with AsyncExitStack() as stack:
+            content = await self._downloads.fetch(url, stack, limits)
+            yield await stack.enter_async_context(self._host.prepare(MediaKind.FILE, content, filename=filename))
 
     async def keep(self, upload: Upload) -> str:
         """Store it; a stranger's builder is asked as it is for a picture."""

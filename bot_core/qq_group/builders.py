@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from typing import Any, Final, TypeAlias, TypeGuard
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from qqmedia import ConfigurationError, MediaError, MediaKind, MediaSource, MediaSourceError, SupportsPublish
+from qqmedia import ConfigurationError, MediaError, MediaKind, MediaSource, MediaSourceError, SupportsPublish, is_url
 from qqmedia.sniff import HEAD_BYTES, sniff
 
-__all__ = ("Builder", "as_builder", "ask", "check_link", "is_link", "start_builder")
+__all__ = ("Builder", "as_builder", "ask", "check_link", "start_builder")
 
 Builder: TypeAlias = Any
 """A stranger's object: it has `get_image`, `get_voice` and `get_video`, and nothing else is known about it."""
@@ -64,7 +64,7 @@ async def ask(builder: Builder, kind: MediaKind, source: MediaSource, host: Supp
     method = _METHODS.get(kind)
     if method is None:
         return source
-    if not is_link(source):
+    if not is_url(source):
         try:
             source = await _checked(kind, source, host)
         except MediaError as error:
@@ -94,11 +94,6 @@ def check_link(kind: MediaKind, link: str) -> None:
         good = False
     if not good:
         raise MediaSourceError(f"{kind} was given as {link!r:.80}, which is no whole URL; expected http(s)://host/path")
-
-
-def is_link(source: object) -> TypeGuard[str]:
-    """Return whether this is an ``http(s)`` URL."""
-    return isinstance(source, str) and source[:8].lower().startswith(("http://", "https://"))
 
 
 async def _checked(kind: MediaKind, source: MediaSource, host: SupportsPublish) -> MediaSource:

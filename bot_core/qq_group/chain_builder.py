@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Final
 
 import qqmedia
-from bot_core.qq_group.builders import is_link
 from bot_core.qq_group.options import QQGroupChainBuilderOptions, check_options
 from bot_core.qq_group.server_address import ServerAddress, server_address
-from qqmedia import ChainBuilder, MediaKind, MediaSource, Reach, SupportsPublish
+from qqmedia import ChainBuilder, MediaKind, MediaSource, Reach, SupportsPublish, is_url
 
 __all__ = ("QQGroupChainBuilder",)
 
@@ -120,17 +119,17 @@ class QQGroupChainBuilder(ChainBuilder):
         A file of `temp_filename` is moved to where the server finds it; and where the platform can plainly not reach
         the server, the medium itself is returned in place of its URL.
         """
-        if not isinstance(answer, str) or not is_link(answer):
+        if not is_url(answer):
             return answer
         path = self.file_caches.get(answer)
         hidden = not self._names_a_tunnel() and (await self._opened()).reach is Reach.PRIVATE
         if path is not None:
             return Path(path) if hidden else await self._publish(kind, path)
         ours = self._base and answer.startswith(self._base)
-        return given if hidden and ours and not is_link(given) else answer
+        return given if hidden and ours and not is_url(given) else answer
 
     async def _publish(self, kind: MediaKind, source: MediaSource) -> str | bytes:
-        if is_link(source):
+        if is_url(source):
             return source
         host = await self._opened()
         async with host.prepare(kind, source) as upload:

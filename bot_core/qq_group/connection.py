@@ -15,6 +15,7 @@ from bot_core.gateway.pacing import FilePacingStore
 from bot_core.openapi.client import OpenAPIClient
 from bot_core.openapi.pace import Pacer
 from bot_core.openapi.token import AccessTokenSource
+from bot_core.qq_group.downloads import Downloads
 from bot_core.qq_group.hosting import Hosting, open_hosting
 from bot_core.qq_group.image_store import open_image_store
 from bot_core.qq_group.markdown_images import MarkdownImages
@@ -43,6 +44,7 @@ class Connection:
         api: Typed calls.
         sender: Sends chains.
         hosting: Prepares and stores media.
+        downloads: Fetches links.
         account: Appid and platform: what the gateway's state is kept under.
         keeper: Remembers the gateway's sessions for the next process, where that is wanted.
     """
@@ -52,6 +54,7 @@ class Connection:
     api: OpenAPIClient
     sender: Sender
     hosting: Hosting
+    downloads: Downloads
     account: str
     keeper: SessionKeeper | None = None
 
@@ -106,10 +109,10 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
             open_image_store(api, settings, platform_on_loopback=platform.on_loopback)
         )
         pictures = MarkdownImages(
-            hosting, store, first=settings.markdown_images, platform_on_loopback=platform.on_loopback
+            hosting, store, uploads.downloads, first=settings.markdown_images, platform_on_loopback=platform.on_loopback
         )
         sender = Sender(adapter, api, uploads, replies, options, pictures=pictures)
-        yield Connection(http, tokens, api, sender, hosting, account, keeper)
+        yield Connection(http, tokens, api, sender, hosting, uploads.downloads, account, keeper)
 
 
 def _http_session(proxy: str | None) -> aiohttp.ClientSession:

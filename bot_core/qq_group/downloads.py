@@ -1,30 +1,25 @@
-"""Fetches a link that the author gave: where he wants that, and where the platform cannot.
+"""Fetches links: of the author, where he wants that or where the platform cannot; of markdown; of what people sent.
 
 A link may come from whoever writes to the bot. So nothing of this machine or of a private network is fetched, whatever
-a name resolves to or a redirect leads to (`qqmedia.guard`), except where the platform itself runs on this machine.
+a name resolves to or a redirect leads to (`qqmedia.guard`), except from the bot's own media server, from
+`media_trusted_hosts`, and where the platform itself runs on this machine.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import aiohttp
-
-from qqmedia import MediaSource, MediaSourceError, MediaTooLargeError
-from qqmedia.guard import GuardedSession, shown_url
+from qqmedia import MediaSource
+from qqmedia.fetch import FetchLimits, fetch
+from qqmedia.guard import ForbiddenAddressError, GuardedSession
+from qqmedia.media import Workspace
 
 if TYPE_CHECKING:
     from bot_core.qq_group.options import QQGroupChainBuilderOptions
 
 __all__ = ("Downloads",)
-
-_OK: Final = 200
-_IN_MEMORY_BYTES: Final = 1024 * 1024
 
 
 class Downloads:
@@ -39,60 +34,27 @@ class Downloads:
         self.options = options
         self._session = session
 
-    async def fetch(self, url: str, stack: AsyncExitStack) -> MediaSource:
+    async def fetch(self, url: str, stack: AsyncExitStack, limits: FetchLimits | None = None) -> MediaSource:
         """Return what the link holds: its bytes, or the path of a file that is there until `stack` closes.
 
         Raises:
             MediaSourceError: It cannot be fetched.
             MediaTooLargeError: It is larger than `media_max_bytes`.
         """
-        where = shown_url(url)
-        seconds = self.options.media_download_timeout
+        workspace = Workspace()
         try:
-            async with asyncio.timeout(seconds), self._session.follow(url) as answer:
-                return await self._take(answer, where, stack)
-        except TimeoutError as error:
-            raise MediaSourceError(
-                f"{where} was not fetched within {seconds:g} s; raise media_download_timeout"
-            ) from error
-        except (aiohttp.ClientError, OSError) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise MediaSourceError(f"{where} cannot be fetched: {reason}") from error
+            fetched = await fetch(self._session, url, limits or self._limits(), workspace)
+        except ForbiddenAddressError as error:
+            raise ForbiddenAddressError(f"{error}, or name the host in media_trusted_hosts") from error
+        finally:
+            if workspace.used:
+                stack.push_async_callback(asyncio.to_thread, workspace.close)
+        return fetched.content
 
-    async def _take(self, answer: aiohttp.ClientResponse, where: str, stack: AsyncExitStack) -> MediaSource:
-        if answer.status != _OK:
-            raise MediaSourceError(f"{where} cannot be fetched: it answers {answer.status} {answer.reason}")
-        limit = self.options.media_max_bytes
-        if (answer.content_length or 0) > limit:
-            raise _too_large(where, limit)
-        body, path, size = bytearray(), None, 0
-        async for piece in answer.content.iter_any():
-            size += len(piece)
-            if size > limit:
-                raise _too_large(where, limit)
-            body += piece
-            if len(body) > _IN_MEMORY_BYTES:
-                path = path or await _temporary_file(stack)
-                await asyncio.to_thread(_append, path, bytes(body))
-                body.clear()
-        if path is None:
-            return bytes(body)
-        await asyncio.to_thread(_append, path, bytes(body))
-        return path
-
-
-def _too_large(where: str, limit: int) -> MediaTooLargeError:
-    return MediaTooLargeError(
-        f"{where} is larger than {limit} bytes; raise media_max_bytes, or pass the link on (download=False)"
-    )
-
-
-async def _temporary_file(stack: AsyncExitStack) -> Path:
-    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="qqbot-")
-    stack.push_async_callback(asyncio.to_thread, shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder) / "download"
-
-
-def _append(path: Path, content: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(content)
+    def _limits(self) -> FetchLimits:
+        return FetchLimits(
+            max_bytes=self.options.media_max_bytes,
+            seconds=self.options.media_download_timeout,
+            larger="raise media_max_bytes, or pass the link on (download=False)",
+            longer="raise media_download_timeout",
+        )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
+from yarl import URL
 
 import qqmedia
 from bot_core.qq_group.builders import Builder, as_builder, start_builder
@@ -36,6 +37,16 @@ class Hosting:
 
     builder: Builder
     host: SupportsPublish
+
+    @property
+    def own_servers(self) -> tuple[str, ...]:
+        """Host and port of each media server of this very bot: links to it can be fetched, however private it is."""
+        urls = self.host.own_addresses if isinstance(self.host, qqmedia.MediaHost) else ()
+        return tuple(f"{_host_of(URL(url))}:{URL(url).port}" for url in urls)
+
+
+def _host_of(url: URL) -> str:
+    return f"[{url.raw_host}]" if ":" in (url.raw_host or "") else url.raw_host or ""
 
 
 @asynccontextmanager

@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from PIL import Image, UnidentifiedImageError
 
 from bot_core.errors import OpenAPIError
-from bot_core.qq_group.builders import Builder, as_builder, ask, is_link
+from bot_core.qq_group.builders import Builder, as_builder, ask
 from qqmedia import (
     DriverBrokenError,
+    MediaError,
     MediaFormatError,
     MediaKind,
     MediaSource,
@@ -27,10 +29,13 @@ from qqmedia import (
     StorageMisconfiguredError,
     SupportsPublish,
     Upload,
+    is_url,
     reach_of,
 )
+from qqmedia.guard import ForbiddenAddressError, shown_url
 
 if TYPE_CHECKING:
+    from bot_core.qq_group.downloads import Downloads
     from bot_core.qq_group.hosting import Hosting
     from bot_core.qq_group.image_store import ImageStore
 
@@ -42,6 +47,8 @@ Way: TypeAlias = Literal["host", "store"]
 _PICTURE: Final = re.compile(r"```.*?```|`[^`\n]*`|!\[(?P<text>[^\]\n]*)\]\((?P<link><[^>\n]+>|[^)\s]+)\)", re.DOTALL)
 _SIZED: Final = re.compile(r"#\d+px\s+#\d+px")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of two letters or more: C:\cat.png is a path
+# Windows would log in to that machine, with the password of whoever runs the bot.
+_OF_OTHER_MACHINES: Final = ("//", "\\\\", "/\\", "\\/")
 _PLATFORM_SCHEME: Final = "qqbot-media://"
 
 logger = logging.getLogger("bot_core.qq_group")
@@ -66,12 +73,22 @@ class MarkdownImages:
     Args:
         hosting: The adapter's builder and host.
         store: The platform's own store.
+        downloads: Fetches links that the platform cannot fetch.
         first: Which way is taken first.
         platform_on_loopback: The platform can fetch loopback addresses.
     """
 
-    def __init__(self, hosting: Hosting, store: ImageStore, *, first: Way = "host", platform_on_loopback: bool) -> None:
+    def __init__(
+        self,
+        hosting: Hosting,
+        store: ImageStore,
+        downloads: Downloads,
+        *,
+        first: Way = "host",
+        platform_on_loopback: bool,
+    ) -> None:
         self._hosting = hosting
+        self._downloads = downloads
         self._images = store
         self._ways: tuple[Way, ...] = ("host", "store") if first == "host" else ("store", "host")
         self._platform_on_loopback = platform_on_loopback
@@ -107,7 +124,7 @@ class MarkdownImages:
         for found in _PICTURE.finditer(content):
             link = (found["link"] or "").strip("<>")
             source = self._source(link, images) if link else None
-            if source is None and refused is not None and is_link(link):
+            if source is None and refused is not None and is_url(link):
                 source = link
             if source is None:
                 continue
@@ -134,12 +151,12 @@ class MarkdownImages:
         """Return what has to be stored, or `None` where the link can stay."""
         if link in images:
             return images[link]
-        if is_link(link):
+        if is_url(link):
             private = reach_of(link, platform_on_loopback=self._platform_on_loopback) is Reach.PRIVATE
             return link if private else None
         if link.startswith(_PLATFORM_SCHEME):
             return None
-        if _SCHEME.match(link):
+        if _SCHEME.match(link) or link.startswith(_OF_OTHER_MACHINES):
             raise MediaSourceError(
                 f"picture {link[:80]} of the markdown cannot be shown: give an http(s) link, a path, or a name that is"
                 " in images"
@@ -153,7 +170,7 @@ class MarkdownImages:
         wide = builder if isinstance(builder, SupportsPublish) else None
         failed: list[Exception] = []
         try:
-            async with (wide or self._hosting.host).prepare(MediaKind.IMAGE, source) as upload:
+            async with self._prepared(source, wide or self._hosting.host) as upload:
                 size = await asyncio.to_thread(_size, upload)
                 for way in ways:
                     try:
@@ -166,8 +183,8 @@ class MarkdownImages:
                         continue
                     if url is not None:
                         return way, url, size
-        except (MediaSourceError, MediaFormatError) as error:
-            raise type(error)(f"picture {link[:80]} of the markdown: {error}") from error
+        except MediaError as error:
+            raise type(error)(f"picture {shown_url(link)[:80]} of the markdown: {error}{_hint(error)}") from error
         why = "".join(f" ({' '.join(str(error).split())})" for error in failed)
         raise StorageMisconfiguredError(
             f"picture {link[:80]} of the markdown cannot be shown: the platform fetches such pictures by a URL, and"
@@ -175,6 +192,13 @@ class MarkdownImages:
             " (QQMEDIA_LOCAL_PUBLIC_URL), choose a driver that has a public address (QQMEDIA_DRIVER), or send the"
             " picture with image()"
         ) from (failed[0] if failed else None)
+
+    @asynccontextmanager
+    async def _prepared(self, source: MediaSource, host: SupportsPublish) -> AsyncIterator[Upload]:
+        async with AsyncExitStack() as stack:
+            if is_url(source):
+                source = await self._downloads.fetch(source, stack)
+            yield await stack.enter_async_context(host.prepare(MediaKind.IMAGE, source))
 
     async def _url(self, upload: Upload, wide: SupportsPublish | None, builder: Builder) -> str | None:
         if wide is not None:
@@ -185,10 +209,14 @@ class MarkdownImages:
         answer = await ask(
             as_builder(builder), MediaKind.IMAGE, await asyncio.to_thread(upload.read), self._hosting.host
         )
-        if not is_link(answer):
+        if not is_url(answer):
             return None
         private = reach_of(answer, platform_on_loopback=self._platform_on_loopback) is Reach.PRIVATE
         return None if private else answer
+
+
+def _hint(error: MediaError) -> str:
+    return ': ![text](name) with images={"name": bytes}' if isinstance(error, ForbiddenAddressError) else ""
 
 
 def _size(upload: Upload) -> str:

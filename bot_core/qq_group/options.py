@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from qqmedia import ConfigurationError
+from qqmedia.guard import TrustedHosts
 
 __all__ = ("QQGroupChainBuilderOptions", "check_options")
 
@@ -31,6 +33,12 @@ class QQGroupChainBuilderOptions:
         media_download_timeout: Seconds for such a download.
         media_max_bytes: How large such a download may be.
         media_trust_env: Whether such a download uses the proxy of the environment.
+        media_trusted_hosts: Hosts of a private network (a renderer, a NAS) that links may be fetched from: names,
+            addresses or networks, each with a port or for any: ``("127.0.0.1:8080", "nas.lan", "192.168.1.0/24")``.
+            Whoever writes to the bot may get it to fetch from there, so name nothing that answers more than pictures.
+
+    Raises:
+        ConfigurationError: A value makes no sense.
     """
 
     host: str = "0.0.0.0"  # noqa: S104 - serving the platform is what it is for
@@ -43,12 +51,14 @@ class QQGroupChainBuilderOptions:
     media_download_timeout: float = field(default=10.0, kw_only=True)
     media_max_bytes: int = field(default=20 * 1024 * 1024, kw_only=True)
     media_trust_env: bool = field(default=False, kw_only=True)
+    media_trusted_hosts: Sequence[str] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.http_server_options is not None and self.server_config is not None:
             raise ConfigurationError("http_server_options and server_config are two names of one thing; give one")
         if self.media_download_timeout <= 0 or self.media_max_bytes <= 0:
             raise ConfigurationError("media_download_timeout and media_max_bytes must be greater than 0")
+        TrustedHosts(self.media_trusted_hosts)  # refuses what is none
 
     def server_settings(self) -> dict[str, Any]:
         """Return the settings of the driver `local` that were given."""

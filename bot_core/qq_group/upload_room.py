@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -53,16 +53,18 @@ async def open_uploads(
     options, timing = settings.options, settings.timing
     async with AsyncExitStack() as stack:
 
-        def session(*, everything: bool, trust_env: bool = False) -> GuardedSession:
+        def session(*, everything: bool, trust_env: bool = False, trusted: Sequence[str] = ()) -> GuardedSession:
             opened = GuardedSession(
                 everything=everything, resolver=settings.resolver, timeout=_NO_LIMIT, trust_env=trust_env,
-                proxy=None if trust_env else settings.proxy,
+                proxy=None if trust_env else settings.proxy, trusted=trusted,
             )  # fmt: skip
             stack.push_async_callback(opened.aclose)
             return opened
 
         links = session(
-            everything=platform_on_loopback and settings.resolver is None, trust_env=options.media_trust_env
+            everything=platform_on_loopback and settings.resolver is None,
+            trust_env=options.media_trust_env,
+            trusted=(*options.media_trusted_hosts, *hosting.own_servers),
         )
         parts = PartStore(session(everything=platform_on_loopback), plain_http=platform_on_loopback)
         chunked = ChunkedUploads(api, parts, sleep=timing.sleep, clock=timing.clock)

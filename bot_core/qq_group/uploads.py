@@ -20,7 +20,7 @@ from bot_core.elements import Image
 from bot_core.errors import OpenAPIError
 from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.values import FileInfo, Target
-from bot_core.qq_group.builders import Builder, as_builder, ask, check_link, is_link
+from bot_core.qq_group.builders import Builder, as_builder, ask, check_link
 from bot_core.qq_group.chain_builder import QQGroupChainBuilder
 from bot_core.qq_group.file_info import FileInfoKey, FileInfoStore, usable_seconds
 from bot_core.qq_group.media import FILE_TYPES, Ready, as_card, delivery_of, last_part, parts_of
@@ -36,6 +36,7 @@ from qqmedia import (
     StorageError,
     SupportsPublish,
     Upload,
+    is_url,
     safe_format,
 )
 
@@ -73,7 +74,7 @@ class Uploads:
         builder: The adapter's builder: a host (`SupportsPublish`), or a stranger's object of the narrow face.
         host: Makes media ready where the builder in charge is a stranger's.
         store: Where each `file_info` is kept.
-        downloads: Fetches links.
+        downloads: Fetches links; lent to others.
         bytes_way: Takes bytes to the platform.
         rescue: Remembers ways that failed.
         reuse_across_chats: Whether a `file_info` is used in other chats of its scene.
@@ -106,7 +107,7 @@ class Uploads:
         self._wide = builder if isinstance(builder, SupportsPublish) else None
         self._host = host
         self._store = store
-        self._downloads = downloads
+        self.downloads = downloads
         self._bytes_way = bytes_way
         self._rescue = rescue
         self._reuse = Reuse(on=reuse_across_chats)
@@ -128,12 +129,12 @@ class Uploads:
         kind, given, filename = parts_of(medium)
         builder, wide = self._in_charge(medium, chain_builder)
         source = given if wide is not None else await self._ask(builder, kind, given, stack)
-        if is_link(source):
+        if is_url(source):
             check_link(kind, source)
             if not self._wants_download(medium):
                 return Ready(kind, link=source, filename=filename, given=given, stack=stack)
             filename = filename or last_part(source)
-            source = await self._downloads.fetch(source, stack)
+            source = await self.downloads.fetch(source, stack)
         host = wide or self._host
         upload = await stack.enter_async_context(host.prepare(kind, source, filename=filename))
         return Ready(kind, upload=upload, host=wide, filename=filename or upload.filename, given=given, stack=stack)
@@ -185,12 +186,12 @@ class Uploads:
     async def _behind_link(self, ready: Ready) -> Upload:
         stack = ready.stack
         name = ready.filename or last_part(ready.link)
-        if ready.given is not None and not is_link(ready.given):
+        if ready.given is not None and not is_url(ready.given):
             try:
                 return await stack.enter_async_context(self._host.prepare(ready.kind, ready.given, filename=name))
             except MediaError:  # a file object that the builder has read to its end
                 pass
-        source = await self._downloads.fetch(ready.link, stack)
+        source = await self.downloads.fetch(ready.link, stack)
         return await stack.enter_async_context(self._host.prepare(ready.kind, source, filename=name))
 
     # --- content, by its digest
@@ -369,7 +370,7 @@ class Uploads:
     def _wants_download(self, medium: Medium) -> bool:
         if not isinstance(medium, Image):
             return False
-        return self._downloads.options.download_media if medium.download is None else medium.download
+        return self.downloads.options.download_media if medium.download is None else medium.download
 
     def _key(self, ready: Ready, upload: Upload, target: Target) -> FileInfoKey:
         # A file card keeps the name that it was uploaded with.

@@ -33,6 +33,11 @@ class LocalDriver:
         """Who can fetch this driver's URLs."""
         return self._reach
 
+    @property
+    def own_address(self) -> str:
+        """What its URLs begin with."""
+        return self._base
+
     async def put(self, upload: Upload, /) -> str | None:
         """Store the upload and return its URL; bytes that are already there are kept, and live longer."""
         name = await self._server.put(self, upload, self._clock)

@@ -176,7 +176,7 @@ async def test_loopback_is_fine_where_the_platform_is_there_too(site: Site) -> N
 async def test_faults_say_what_happened_and_hide_the_query(site: Site) -> None:
     async with memory_host(resolver=Names(), platform_on_loopback=False) as host:
         for url, text in (
-            (site.url("/none?sig=geheim"), r"/none answered 404 Not Found"),
+            (site.url("/none?sig=geheim"), r"/none cannot be fetched: it answers 404 Not Found"),
             (site.url("/empty?sig=geheim"), r"is empty \(0 bytes\)"),
             ("http://user:geheim@nowhere.example/a", "nowhere.example/a cannot be fetched: "),
             ("http://cdn.example:1/?sig=geheim", "cannot be fetched: "),

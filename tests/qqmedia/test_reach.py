@@ -10,6 +10,8 @@ PRIVATE = [
     "http://127.0.0.1:8086/a", "http://localhost/a", "http://LOCALHOST./a", "http://a.localhost/", "http://[::1]:80/",
     "http://10.1.2.3/", "http://192.168.1.2/", "http://172.31.0.1/", "http://169.254.1.1/", "http://[fe80::1%25eth0]/",
     "http://100.64.3.4/", "http://0.0.0.0/", "http://[::ffff:192.168.0.1]/", "http://[", "http:///x", "",
+    "http://nas/a", "http://nas.local/a", "http://bot.internal:8086/", "http://router.lan./", "http://x.home.arpa/",
+    "http://[3fff::1]/", "http://[64:ff9b:1::7f00:1]/",
 ]  # fmt: skip
 
 
@@ -28,6 +30,6 @@ def test_plainly_public(url: str) -> None:
     assert reach_of(url, platform_on_loopback=False) is Reach.PUBLIC
 
 
-@pytest.mark.parametrize("url", ["https://example.org/", "http://bot.internal:8086/", "https://图.example/"])
+@pytest.mark.parametrize("url", ["https://example.org/", "http://local.example:8086/", "https://图.example/"])
 def test_only_a_resolver_could_tell(url: str) -> None:
     assert reach_of(url, platform_on_loopback=False) is Reach.UNKNOWN

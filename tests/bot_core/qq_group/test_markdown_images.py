@@ -12,12 +12,14 @@ import pytest
 import qqmedia
 from bot_core.chain import Chain
 from bot_core.message import Message
+from bot_core.qq_group.downloads import Downloads
 from bot_core.qq_group.hosting import Hosting
 from bot_core.qq_group.image_store import open_image_store
 from bot_core.qq_group.markdown_images import MarkdownImages
 from bot_core.qq_group.settings import AdapterSettings
 from bot_core.sandbox import Sandbox
 from qqmedia import MediaFormatError, MediaSourceError, StorageMisconfiguredError
+from qqmedia.guard import GuardedSession
 from tests.bot_core.qq_group.conftest import png
 from tests.bot_core.qq_group.sending_kit import Kit, send
 
@@ -75,7 +77,8 @@ async def test_what_is_public_or_code_stays_as_it_is(kit: Kit, content: str) -> 
     async with qqmedia.open_host("direct") as host, adapter.open():
         settings = AdapterSettings(client_secret="secret", inline_limit=1)
         async with open_image_store(adapter.api, settings, platform_on_loopback=False) as store:
-            pictures = MarkdownImages(Hosting(host, host), store, platform_on_loopback=False)
+            downloads = Downloads(GuardedSession(), settings.options)
+            pictures = MarkdownImages(Hosting(host, host), store, downloads, platform_on_loopback=False)
             assert (await pictures.resolve(content, {}, None)).content == content
 
 
