@@ -225,7 +225,8 @@ class Uploads:
             got = await self._upload(ready, upload, target, trail)
             await self._keep(key, ready, got, target, spent=self._clock() - asked)
         except OpenAPIError as error:
-            outcome.set_result(error)
+            if kind_of(error) is not CodeKind.TARGET:  # that chat is muted or gone, and others may not be
+                outcome.set_result(error)
             raise
         else:
             outcome.set_result(got)

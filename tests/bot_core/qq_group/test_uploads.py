@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot_core.chain import Chain
-from bot_core.errors import MediaRefusedError
+from bot_core.errors import MediaRefusedError, TargetError
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
 from bot_core.sandbox import Sandbox, SandboxOptions
 from qqmedia import Reach
@@ -37,6 +37,15 @@ async def test_a_refusal_is_shared_by_all_that_wait_and_is_tried_anew(sandbox: S
         assert [type(one) for one in failed] == [MediaRefusedError] * 3
         assert sandbox.calls["files"] == 1
         assert (await out.image(png(1))).way == "bytes"
+
+
+async def test_a_chat_that_takes_nothing_does_not_fail_those_that_wait_for_its_upload(sandbox: Sandbox) -> None:
+    async with outbox(sandbox) as out:
+        sandbox.faults.answer("files", status=400, code=850018)
+        tasks = [asyncio.create_task(out.image(png(1), f"G{number}")) for number in range(4)]
+        await asyncio.wait(tasks)
+        assert [type(task.exception()) for task in tasks] == [TargetError] + [type(None)] * 3
+        assert sandbox.calls["files"] == 2
 
 
 async def test_groups_may_have_an_upload_each(sandbox: Sandbox) -> None:
