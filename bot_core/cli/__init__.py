@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+from typing import Final
+
 __all__ = ("main",)
+
+# As `qqmedia.cli` has it; Ctrl-C may have come while that was being imported.
+_INTERRUPTED: Final = 130
 
 
 def main() -> None:
@@ -14,6 +21,6 @@ def main() -> None:
 
         run(app, known=(BotError,))
     except KeyboardInterrupt:
-        from qqmedia.cli import interrupted  # noqa: PLC0415
-
-        interrupted()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # once more, and it is over at once
+        sys.stderr.write("interrupted\n")
+        sys.exit(_INTERRUPTED)

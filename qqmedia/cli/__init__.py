@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     import typer
 
-__all__ = ("EXIT_INTERRUPTED", "interrupted", "main", "run")
+__all__ = ("EXIT_INTERRUPTED", "main", "run")
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 
@@ -21,7 +21,9 @@ def main() -> None:
 
         run(app)
     except KeyboardInterrupt:
-        interrupted()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # once more, and it is over at once
+        sys.stderr.write("interrupted\n")
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def run(app: typer.Typer, *, known: tuple[type[Exception], ...] = ()) -> NoReturn:
@@ -32,15 +34,8 @@ def run(app: typer.Typer, *, known: tuple[type[Exception], ...] = ()) -> NoRetur
     failed, 2 wrong arguments or settings, 130 interrupted.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; the caller hands it to `interrupted`, with what comes while modules load.
+        KeyboardInterrupt: Ctrl-C; whoever calls this gets it while modules load as well.
     """
     from qqmedia.cli._run import run_app  # noqa: PLC0415
 
     run_app(app, known)
-
-
-def interrupted() -> NoReturn:
-    """End the process as Ctrl-C wants it: one line, exit code 130."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # once more, and it is over at once
-    sys.stderr.write("interrupted\n")
-    sys.exit(EXIT_INTERRUPTED)
