@@ -155,7 +155,10 @@ def serving(picture: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_put_with_local_serves_until_it_is_interrupted(serving: subprocess.Popen[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_put_with_local_serves_until_a_signal_comes(
+    serving: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
+) -> None:
     assert serving.stdout is not None
     assert serving.stderr is not None
     url = serving.stdout.readline().strip()
@@ -163,7 +166,7 @@ def test_put_with_local_serves_until_it_is_interrupted(serving: subprocess.Popen
     with urllib.request.urlopen(url, timeout=5) as answer:
         assert answer.read() == PNG
         assert answer.headers["Content-Type"] == "image/png"
-    serving.send_signal(signal.SIGINT)
+    serving.send_signal(number)
     out, err = serving.communicate(timeout=10)
     assert (serving.returncode, out, err) == (0, "", "")
     assert [path.name for path in (tmp_path / "resource").iterdir()] == []
