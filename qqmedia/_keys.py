@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import hmac
 import os
 import re
@@ -99,7 +98,7 @@ def _private(path: str, flags: int) -> int:
 
 def default_key(secret: bytes, kind: MediaKind, sha256: str, extension: str) -> str:
     """Return 64 hexadecimal digits, a dot, and the extension."""
-    return f"{hmac.new(secret, f'{kind.value}:{sha256}'.encode(), hashlib.sha256).hexdigest()}.{extension}"
+    return f"{hmac.digest(secret, f'{kind.value}:{sha256}'.encode(), 'sha256').hex()}.{extension}"
 
 
 def valid_key(key: object) -> str:

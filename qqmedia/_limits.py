@@ -6,7 +6,7 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any, BinaryIO, Final
 
@@ -25,17 +25,24 @@ def total_seconds(idle_seconds: float, size: int) -> float:
     return idle_seconds + size / SLOWEST_BYTES_PER_SECOND
 
 
-@asynccontextmanager
-async def idle_limit(upload: Upload, seconds: float) -> AsyncIterator[Upload]:
-    """Give the upload to be put; raise `TimeoutError` when nobody has read from it for so many seconds."""
+def idle_limit(
+    upload: Upload, seconds: float, total: float
+) -> tuple[Upload, AbstractAsyncContextManager[asyncio.Timeout]]:
+    """Return the upload to be put, and the block to put it in.
+
+    The block ends with `TimeoutError` when nobody has read from the upload for so many seconds, or after `total` ones.
+    """
     if upload.size < _WATCHED_FROM_BYTES:
-        async with asyncio.timeout(seconds):
-            yield upload
-        return
+        return upload, asyncio.timeout(min(seconds, total))
     progress = _Progress()
+    return _watched(upload, progress), _while_it_moves(progress, seconds, total)
+
+
+@asynccontextmanager
+async def _while_it_moves(progress: _Progress, seconds: float, total: float) -> AsyncIterator[asyncio.Timeout]:
     loop = asyncio.get_running_loop()
     handle: asyncio.TimerHandle | None = None
-    async with asyncio.timeout(None) as limit:
+    async with asyncio.timeout(total) as limit:
 
         def look() -> None:
             nonlocal handle
@@ -47,7 +54,7 @@ async def idle_limit(upload: Upload, seconds: float) -> AsyncIterator[Upload]:
 
         handle = loop.call_later(seconds, look)
         try:
-            yield _watched(upload, progress)
+            yield limit
         finally:
             handle.cancel()
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 from qqmedia._digests import Digests
@@ -179,5 +178,8 @@ def _called(source: MediaSource, loaded: Loaded) -> str:
 
 def _name(given: str | None, kind: MediaKind, found: Sniffed) -> str:
     """Return the name that people see: the last part of what was given, nothing that a screen would act on."""
-    name = "".join(one for one in Path((given or "").replace("\\", "/")).name if one.isprintable()).strip()
-    return name[-_LONGEST_NAME:] or f"{kind.value}.{found.extension}"
+    name = (given or "").replace("\\", "/").rstrip("/").rpartition("/")[2]
+    name = "" if name in (".", "..") else name
+    if not name.isprintable():
+        name = "".join(one for one in name if one.isprintable())
+    return name.strip()[-_LONGEST_NAME:] or f"{kind.value}.{found.extension}"

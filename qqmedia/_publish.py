@@ -8,22 +8,24 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from qqmedia._breaker import Breaker
 from qqmedia._context import Clock
 from qqmedia._expiry import Expiry
+from qqmedia._policy import LONGEST_TTL
 from qqmedia._puts import OpenDriver
 from qqmedia._reach import is_url, reach_of
 from qqmedia.errors import DriverBrokenError, MediaSourceError, QQMediaError, StorageError
-from qqmedia.media import HostedMedia, MediaKind, Reach, Upload, Workspace
+from qqmedia.media import LASTING, HostedMedia, MediaKind, Reach, Upload, Workspace
 from qqmedia.plugins import Answerer, Plugins
 
 __all__ = ("Publisher",)
 
 _REMEMBERED: Final = 10_000  # URLs, some 300 bytes each
+_KEPT: Final = "kept/"  # in front of the keys of what is stored for good
 _CLOSE_SECONDS: Final = 5.0  # for drivers to clean up a put that is cancelled
 _REACHES: Final = (Reach.PUBLIC, Reach.UNKNOWN, Reach.PRIVATE)  # the best first
 
@@ -48,7 +50,11 @@ class _Flight:
 
 
 class Publisher:
-    """Asks plugins, then drivers; stores the same thing once; takes it down when its time is up."""
+    """Asks plugins, then drivers; stores the same thing once; takes it down when its time is up.
+
+    Attributes:
+        listened: Whether some plugin wants to know what is put and taken down.
+    """
 
     def __init__(
         self,
@@ -67,12 +73,15 @@ class Publisher:
         self._reprepare = reprepare
         self._in_thread = in_thread
         self._answerers = {kind: plugins.answerers(kind) for kind in MediaKind}
+        self.listened = plugins.are_told
         self._shelves = [_Shelf(driver, self) for driver in drivers]
         self._closing = False
 
     @property
     def reach(self) -> Reach:
         """The best of what the drivers reach."""
+        if len(self._drivers) == 1:  # as a rule, and asked for with every medium
+            return self._drivers[0].reach
         reaches = {driver.reach for driver in self._drivers}
         return next(reach for reach in _REACHES if reach in reaches)
 
@@ -100,6 +109,25 @@ class Publisher:
             if (hosted := await self._unless_resting(shelf, upload)) is not None:
                 return hosted
         return await self._shelves[-1].publish(upload)  # never passed over: its error is the answer
+
+    async def keep(self, upload: Upload) -> HostedMedia:
+        """Return where it can be fetched for good, or for as long as the first driver that stores it can promise.
+
+        Raises:
+            StorageError: No driver could store it; the last one's error.
+        """
+        failed: StorageError | DriverBrokenError | None = None
+        for shelf in self._shelves:
+            try:
+                hosted = await shelf.keep(upload)
+            except (StorageError, DriverBrokenError) as error:
+                failed = error
+                continue
+            if hosted.url is not None:
+                return hosted
+        if failed is not None:
+            raise failed
+        return hosted
 
     async def _unless_resting(self, shelf: _Shelf, upload: Upload) -> HostedMedia | None:
         if (known := shelf.known(upload)) is not None:
@@ -194,15 +222,29 @@ class _Shelf:
         self._driver = driver
         self._publisher = publisher
         self._known: OrderedDict[str, _Stored] = OrderedDict()  # the oldest first
-        self._ours: dict[str, HostedMedia] = {}  # what will be taken down, without content
+        # What will be taken down, as plugins are told of it: without content, and `None` where none wants to know.
+        self._ours: dict[str, HostedMedia | None] = {}
         self._flights: dict[str, _Flight] = {}
         self._deleting: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[_Stored]] = set()  # flights, abandoned ones too; ended in `aclose`
         self._expiry = publisher.expiry(self._take_down)
+        self._told = False  # that it does not keep for good
 
     async def publish(self, upload: Upload) -> HostedMedia:
         stored = self._good(upload) or await self._board(upload)
         return self._hosted(upload, stored)
+
+    async def keep(self, upload: Upload) -> HostedMedia:
+        """Store it under a key of its own, so that the one that is to expire can go."""
+        ttl = LASTING if self._driver.keeps else timedelta(seconds=LONGEST_TTL)
+        hosted = await self.publish(replace(upload, key=f"{_KEPT}{upload.key}", ttl=ttl))
+        if hosted.expires_at is not None and not self._told:
+            self._told = True
+            logger.warning(
+                "driver %r does not keep media for good: %s and others answer for %d days only (said once); public URLs"
+                " last (url=public), where a driver has them", self._driver.name, hosted.url.partition("?")[0], ttl.days
+            )  # fmt: skip
+        return hosted
 
     def known(self, upload: Upload) -> HostedMedia | None:
         stored = self._good(upload)
@@ -269,14 +311,16 @@ class _Shelf:
         if not found:
             url = await self._driver.put(upload)
         expires_at = self._publisher.now() + upload.ttl.total_seconds()
-        stored = _Stored(url, self._publisher.judged(url, self._driver.reach), None if url is None else expires_at)
+        until = None if url is None or upload.lasts else expires_at
+        stored = _Stored(url, self._publisher.judged(url, self._driver.reach), until)
         if url is None:
             return stored
         self._remember(upload.key, stored)
+        listened = self._publisher.listened
         if self._driver.can_delete and (not found or upload.key in self._ours):
-            self._ours[upload.key] = self._hosted(_without_content(upload), stored)
+            self._ours[upload.key] = self._hosted(_without_content(upload), stored) if listened else None
             self._expiry.set(upload.key, expires_at)
-        if not found:
+        if not found and listened:
             self._publisher.announce(self._hosted(upload, stored), up=True)
         return stored
 
@@ -307,7 +351,8 @@ class _Shelf:
         finally:
             del self._deleting[key]
             done.set()
-        self._publisher.announce(media, up=False)
+        if media is not None:
+            self._publisher.announce(media, up=False)
 
 
 def _without_content(upload: Upload) -> Upload:

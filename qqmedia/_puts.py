@@ -13,7 +13,7 @@ import stamina
 from qqmedia._limits import idle_limit, total_seconds
 from qqmedia._policy import HostPolicy
 from qqmedia._reach import is_url
-from qqmedia.driver import Driver, SupportsDelete, SupportsFind, SupportsReach
+from qqmedia.driver import Driver, SupportsDelete, SupportsFind, SupportsKeep, SupportsReach
 from qqmedia.errors import (
     DriverBrokenError,
     QQMediaError,
@@ -56,6 +56,7 @@ class OpenDriver:
         self._slots = slots
         self._finder = driver if isinstance(driver, SupportsFind) else None
         self._deleter = driver if isinstance(driver, SupportsDelete) else None
+        self._keeper = driver if isinstance(driver, SupportsKeep) else None
         self._reacher = driver if isinstance(driver, SupportsReach) else None
 
     @property
@@ -67,6 +68,11 @@ class OpenDriver:
     def idle(self) -> bool:
         """Whether it hosts nothing for now, and has told why."""
         return bool(getattr(self._driver, "idle", False))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it can store for good."""
+        return self._keeper is not None and self._keeper.keeps
 
     @property
     def own_address(self) -> str | None:
@@ -141,8 +147,9 @@ class OpenDriver:
 
     async def _put_once(self, upload: Upload, total: float) -> str | None:
         seconds = self._policy.put_timeout
+        watched, limit = idle_limit(upload, seconds, total)
         try:
-            async with idle_limit(upload, seconds, total) as watched:
+            async with limit:
                 return await self._driver.put(watched)
         except TimeoutError as error:
             raise self._too_slow(f"store {upload.key}", seconds) from error

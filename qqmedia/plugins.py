@@ -354,6 +354,12 @@ class Plugins:
         implementations = getattr(self._manager.hook, hook).get_hookimpls()
         return [_answerer(one) for one in reversed(implementations)]
 
+    @property
+    def are_told(self) -> bool:
+        """Whether some plugin listens to `published` or `unpublished`."""
+        hook = self._manager.hook
+        return bool(hook.qqmedia_published.get_hookimpls() or hook.qqmedia_unpublished.get_hookimpls())
+
     def published(self, media: HostedMedia) -> None:
         """Tell everybody; a raise is logged with the plugin's name."""
         self._notify("qqmedia_published", media)

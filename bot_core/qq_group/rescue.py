@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from yarl import URL
@@ -26,6 +28,7 @@ _REST_SECONDS: Final = 60.0
 _TELL_AGAIN_SECONDS: Final = 3600.0
 # Of hosts, each with a name and a time.
 _REMEMBER_AT_MOST: Final = 1000
+_ORIGIN: Final = re.compile(r"[^:]*://[^/?#]*")
 
 logger = logging.getLogger("bot_core.qq_group")
 
@@ -127,8 +130,14 @@ class _Times:
 
 def _host(url: str) -> str:
     """Return host and port, in lower case."""
+    origin = _ORIGIN.match(url)
+    return _host_of_origin(origin[0] if origin else url)
+
+
+@lru_cache(_REMEMBER_AT_MOST)
+def _host_of_origin(origin: str) -> str:
     try:
-        parsed = URL(url)
+        parsed = URL(origin)
     except ValueError:
-        return url
+        return origin
     return f"{parsed.host}:{parsed.port}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import threading
 import time
@@ -28,6 +27,8 @@ __all__ = ("Folder", "Found", "StoredObject", "WriteStopped", "disk_errors")
 _CHUNK_BYTES: Final = 1 << 18  # stays in the cache of a processor between reading and writing
 # For how long closing waits for writes that are under way: they look at their stop flag once a chunk.
 _CLOSE_SECONDS: Final = 2.0
+# Windows would translate line ends without O_BINARY.
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _FULL: Final = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})  # Windows has no quota
 
 
@@ -76,17 +77,21 @@ def disk_errors(what: str, *, setting: str = "resource_path") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        kind: type[StorageError]
-        if error.errno in _FULL:
-            kind, reason, way_out = StorageQuotaError, f"the disk is full ({reason})", "free some space or"
-        elif isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            kind, way_out = StoragePermissionError, "let this user write there or"
-        elif isinstance(error, FileNotFoundError):
-            kind, way_out = StorageNotFoundError, "do not remove it while it is used, or"
-        else:
-            kind, way_out = StorageError, ""
-        raise kind(f"{what}: {reason}; {way_out} set another {setting}".replace("  ", " ")) from error
+        raise _translated(error, what, setting) from error
+
+
+def _translated(error: OSError, what: str, setting: str = "resource_path") -> StorageError:
+    reason = error.strerror or str(error)
+    kind: type[StorageError]
+    if error.errno in _FULL:
+        kind, reason, way_out = StorageQuotaError, f"the disk is full ({reason})", "free some space or"
+    elif isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        kind, way_out = StoragePermissionError, "let this user write there or"
+    elif isinstance(error, FileNotFoundError):
+        kind, way_out = StorageNotFoundError, "do not remove it while it is used, or"
+    else:
+        kind, way_out = StorageError, ""
+    return kind(f"{what}: {reason}; {way_out} set another {setting}".replace("  ", " "))
 
 
 class Folder:
@@ -107,6 +112,8 @@ class Folder:
     def put(self, owner: object, name: str, upload: Upload, clock: Callable[[], float], stop: threading.Event) -> None:
         """Store the upload under `name` for its `ttl` and claim it for `owner`; bytes that are there are kept.
 
+        Few calls into the system: at each the interpreter is given to the event loop, and has to be waited for.
+
         Raises:
             StorageError: The disk refused.
             MediaSourceError: The upload cannot be read any more.
@@ -115,10 +122,10 @@ class Folder:
         seconds = upload.ttl.total_seconds()
         if self._extend(owner, name, _Claim(clock() + seconds, clock)):
             return
-        temporary = self._begin()
+        file, temporary = self._begin()
         try:
-            self._write(temporary, upload, stop)
-            with self._lock, disk_errors(f"{name} cannot be stored in {self._options.resource_path}"):
+            self._write(file, upload, stop)
+            with self._lock:
                 self._check(stop)
                 claim = _Claim(clock() + seconds, clock)  # from now on, however long the bytes took
                 stored = self.objects.get(name) or StoredObject(self._box.path / name, upload.size, upload.content_type)
@@ -126,9 +133,12 @@ class Folder:
                 _replace(temporary, stored.path)
                 stored.claims[owner] = claim
                 self.objects[name] = stored
-        except BaseException:
+        except BaseException as error:
             with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                temporary.unlink()
+            if isinstance(error, OSError):
+                what = f"{upload.filename} cannot be stored in {self._options.resource_path}"
+                raise _translated(error, what) from error
             raise
         finally:
             self._end()
@@ -182,33 +192,57 @@ class Folder:
             stored.claims[owner] = claim
             return True
 
-    def _begin(self) -> Path:
-        with self._lock, disk_errors(f"{self._options.resource_path} cannot be written to"):
+    def _begin(self) -> tuple[int, Path]:
+        """Return a new file, open for writing, and its path."""
+        with self._lock:
             if self._closing:
                 raise WriteStopped
-            if not self._box.path.is_dir():  # somebody emptied the folder while we serve it
-                self.objects.clear()
-                with joining(self._options.resource_path):
-                    emptied, self._box = self._box, Box.claim(self._options)
-                emptied.close()
-            self._serial += 1
+            try:
+                begun = self._new_file()
+            except FileNotFoundError:  # somebody emptied the folder while we serve it
+                begun = self._begin_anew()
+            except OSError as error:
+                raise self._unwritable(error) from error
             self._writing += 1
-            return self._box.path / f"{self._serial}.part"
+            return begun
+
+    def _new_file(self) -> tuple[int, Path]:
+        self._serial += 1
+        path = self._box.path / f"{self._serial}.part"
+        return os.open(path, _NEW_FILE, 0o666), path
+
+    def _begin_anew(self) -> tuple[int, Path]:
+        self.objects.clear()
+        try:
+            with joining(self._options.resource_path):
+                emptied, self._box = self._box, Box.claim(self._options)
+            emptied.close()
+            return self._new_file()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StorageError:
+        return _translated(error, f"{self._options.resource_path} cannot be written to")
 
     def _end(self) -> None:
         with self._idle:
             self._writing -= 1
             self._idle.notify_all()
 
-    def _write(self, temporary: Path, upload: Upload, stop: threading.Event) -> None:
-        what = f"{upload.filename} cannot be stored in {self._options.resource_path}"
+    def _write(self, file: int, upload: Upload, stop: threading.Event) -> None:
+        """Write all of the upload and close the file."""
         size = 0
-        with upload.open() as source, _written(temporary, what) as target:
-            while chunk := source.read(_CHUNK_BYTES):
-                self._check(stop)
-                with disk_errors(what):
-                    _write_all(target, chunk)
-                size += len(chunk)
+        try:
+            with upload.open() as source:
+                while chunk := source.read(_CHUNK_BYTES):
+                    self._check(stop)
+                    _write_all(file, chunk)
+                    size += len(chunk)
+        except BaseException:
+            with suppress(OSError):
+                os.close(file)
+            raise
+        os.close(file)
         if size != upload.size:
             raise MediaSourceError(
                 f"{upload.filename} changed while it was being stored: {size} bytes, not {upload.size}"
@@ -243,28 +277,10 @@ class Folder:
                     self._undeleted.discard(path)
 
 
-@contextmanager
-def _written(path: Path, what: str) -> Iterator[io.FileIO]:
-    """Open a new file; what the disk says at opening and at closing is translated.
-
-    Without a buffer: the chunks are large, and each call into the system gives the interpreter away and waits for it.
-    """
-    with disk_errors(what):
-        file = path.open("xb", buffering=0)
-    try:
-        yield file
-    except BaseException:
-        with suppress(OSError):
-            file.close()
-        raise
-    with disk_errors(what):
-        file.close()
-
-
-def _write_all(file: io.FileIO, chunk: bytes) -> None:
+def _write_all(file: int, chunk: bytes) -> None:
     rest = memoryview(chunk)
     while rest:
-        rest = rest[file.write(rest) :]
+        rest = rest[os.write(file, rest) :]
 
 
 def _replace(temporary: Path, path: Path) -> None:
@@ -272,10 +288,11 @@ def _replace(temporary: Path, path: Path) -> None:
         temporary.replace(path)
     except PermissionError:
         # Windows, while the same object is being downloaded: same name, same bytes.
-        if not path.exists() or path.stat().st_size != temporary.stat().st_size:
+        status = temporary.stat()
+        if not path.exists() or path.stat().st_size != status.st_size:
             raise
         path.touch()
-        _set_expiry(path, temporary.stat().st_mtime)
+        _set_expiry(path, status.st_mtime)
         temporary.unlink()
 
 
