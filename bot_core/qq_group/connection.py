@@ -15,6 +15,7 @@ from bot_core.gateway.pacing import FilePacingStore
 from bot_core.openapi.client import OpenAPIClient
 from bot_core.openapi.pace import Pacer
 from bot_core.openapi.token import AccessTokenSource
+from bot_core.qq_group.connector import LastUsedFirst
 from bot_core.qq_group.downloads import Downloads
 from bot_core.qq_group.hosting import Hosting, open_hosting
 from bot_core.qq_group.image_store import open_image_store
@@ -23,7 +24,6 @@ from bot_core.qq_group.reply import ReplyBook
 from bot_core.qq_group.sending import Sender, SendOptions
 from bot_core.qq_group.settings import AdapterSettings, Platform
 from bot_core.qq_group.upload_room import open_uploads
-from qqmedia.proxy import ProxyConnector
 
 if TYPE_CHECKING:
     from bot_core.adapter import Adapter
@@ -117,7 +117,7 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
 
 def _http_session(proxy: str | None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=ProxyConnector(limit=_CONNECTIONS),
+        connector=LastUsedFirst(limit=_CONNECTIONS),
         cookie_jar=aiohttp.DummyCookieJar(),
         proxy=proxy,
     )

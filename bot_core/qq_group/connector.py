@@ -1,0 +1,29 @@
+"""The connections of the HTTP session: as many as are needed, and those of a burst go when it is over."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from qqmedia.proxy import ProxyConnector
+
+__all__ = ("LastUsedFirst",)
+
+
+class LastUsedFirst(ProxyConnector):
+    """A connector that takes, of its idle connections, the one that was used last.
+
+    aiohttp takes the one that rested longest. So a burst, such as the replay after Resume, opens a hundred, and a bot
+    that answers ten messages a second then uses each of them before its rest ends, and keeps them for ever.
+    """
+
+    def _release(self, key: Any, *arguments: Any, **named: Any) -> None:
+        # There is no public way. Where aiohttp comes to keep them otherwise, its own order holds.
+        before = len(self._idle(key))
+        super()._release(key, *arguments, **named)
+        idle = self._idle(key)
+        if isinstance(idle, deque) and len(idle) > before:  # else it was closed
+            idle.rotate(1)
+
+    def _idle(self, key: Any) -> Any:
+        return getattr(self, "_conns", {}).get(key, ())
