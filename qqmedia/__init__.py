@@ -19,6 +19,7 @@ from qqmedia.driver import (
     SupportsCheck,
     SupportsDelete,
     SupportsFind,
+    SupportsKeep,
     SupportsReach,
     Transform,
 )
@@ -76,6 +77,7 @@ __all__ = (
     "SupportsCheck",
     "SupportsDelete",
     "SupportsFind",
+    "SupportsKeep",
     "SupportsPublish",
     "SupportsReach",
     "Transform",

@@ -8,10 +8,10 @@ from typing import Final
 
 from qqmedia.errors import ConfigurationError
 
-__all__ = ("HostPolicy",)
+__all__ = ("LONGEST_TTL", "HostPolicy")
 
 _MIB: Final = 1024 * 1024
-_LONGEST_TTL: Final = 7 * 24 * 3600.0  # no presigned URL of any cloud lives longer
+LONGEST_TTL: Final = 7 * 24 * 3600.0  # no presigned URL of any cloud lives longer
 _MOST_RETRIES: Final = 20
 _MOST_PUTS: Final = 1024
 
@@ -43,7 +43,7 @@ class HostPolicy:
     def __post_init__(self) -> None:
         self._check("put_timeout", self._is_number(self.put_timeout) and self.put_timeout > 0, "seconds, more than 0")
         self._check(
-            "ttl", self._is_number(self.ttl) and 0 < self.ttl <= _LONGEST_TTL, "seconds, more than 0, at most 7 days"
+            "ttl", self._is_number(self.ttl) and 0 < self.ttl <= LONGEST_TTL, "seconds, more than 0, at most 7 days"
         )
         self._check("max_bytes", self._is_whole(self.max_bytes) and self.max_bytes >= 1, "a number of bytes from 1")
         self._check(

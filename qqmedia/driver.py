@@ -34,6 +34,7 @@ __all__ = (
     "SupportsCheck",
     "SupportsDelete",
     "SupportsFind",
+    "SupportsKeep",
     "SupportsReach",
     "Transform",
 )
@@ -90,6 +91,19 @@ class SupportsFind(Protocol):
 
     async def find(self, upload: Upload, /) -> str | None:
         """Return the URL of the object with this key and size, good for ``upload.ttl`` from now, or `None`."""
+        ...
+
+
+@runtime_checkable
+class SupportsKeep(Protocol):
+    """The driver can store for good. Without this the host asks for a week, the longest that any cloud signs for."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the URL of an upload that `Upload.lasts` answers until somebody deletes the object by hand.
+
+        `put` must store it so that neither the end of the process nor `delete` of other keys takes it down.
+        """
         ...
 
 

@@ -274,6 +274,18 @@ class MediaHost(ChainBuilder):
         parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
         return await parts.publisher.publish(upload)
 
+    async def keep(self, upload: Upload) -> HostedMedia:
+        """Store the upload for good, beside what `publish` stores for a while.
+
+        The URL has no end (`expires_at` is `None`) where the driver can do that: `local` (in its folder, also after a
+        restart), and stores with public URLs. Else it answers for a week, and a warning says so.
+
+        Raises:
+            StorageError: No driver could store it.
+        """
+        parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
+        return await parts.publisher.keep(upload)
+
     async def get_image(self, image: MediaSource) -> str | bytes:
         """Return a URL of the picture, or its bytes where nothing is hosted. A public URL is returned as it is."""
         return await self._prepared_and_published(MediaKind.IMAGE, image)

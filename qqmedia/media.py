@@ -15,11 +15,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, Final, TypeAlias
 
 from qqmedia.errors import MediaSourceError
 
-__all__ = ("FileStamp", "HostedMedia", "MediaKind", "MediaSource", "Reach", "Upload", "Workspace")
+__all__ = ("LASTING", "FileStamp", "HostedMedia", "MediaKind", "MediaSource", "Reach", "Upload", "Workspace")
+
+LASTING: Final = timedelta(days=24_855)
+"""The `ttl` of what is stored for good: 68 years, the most that fits where seconds have 31 bits."""
 
 
 class MediaKind(StrEnum):
@@ -119,6 +122,11 @@ class Upload:
     content: bytes | Path = field(repr=False)
     stamp: FileStamp | None = field(default=None, repr=False)
     workspace: Workspace = field(default_factory=Workspace, repr=False, compare=False)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is to be stored for good; asked for only of a driver that `SupportsKeep`."""
+        return self.ttl >= LASTING
 
     def open(self) -> BinaryIO:
         """Return a new binary file object at the start of the content; the caller closes it.

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from qqmedia import (
     MediaFormatError,
+    MediaHost,
     MediaKind,
     MediaSourceError,
     MediaTooLargeError,
@@ -55,7 +56,7 @@ class MediaDesk(Protocol):
         ...
 
     async def keep(self, upload: Upload) -> str:
-        """Store it, and return its URL."""
+        """Store it for good, and return its URL."""
         ...
 
 
@@ -150,7 +151,12 @@ class Attachment:
         )
 
     async def keep(self, *, max_bytes: int = _MAX_BYTES, timeout: float = _TIMEOUT_SECONDS) -> str:
-        """Store it through the adapter's media host, and return its URL there, which lasts as long as the host's `ttl`.
+        """Store it for good through the adapter's media host, and return its URL there.
+
+        The driver `local` keeps it in its folder, also after a restart, and stores with public URLs (``url=public``)
+        keep it in the bucket: until somebody deletes it by hand. Presigned URLs end after a week, which the log says
+        once. A chain builder of one's own is asked for a URL as for a picture. The URL can be sent again, also where
+        only this machine can fetch it.
 
         Raises:
             StorageError: It could not be stored, or this host stores nothing.
@@ -200,7 +206,9 @@ class HostDesk:
 
     async def keep(self, upload: Upload) -> str:
         """Store it; a stranger's builder is asked as it is for a picture."""
-        if isinstance(self._builder, SupportsPublish):
+        if isinstance(self._builder, MediaHost):
+            url = (await self._builder.keep(upload)).url
+        elif isinstance(self._builder, SupportsPublish):
             url = (await self._builder.publish(upload)).url
         else:
             answer = self._builder.get_image(await _read(upload))

@@ -64,6 +64,11 @@ class MemoryDriver:
         """As it was told to claim."""
         return self._reach
 
+    @property
+    def keeps(self) -> bool:
+        """What it holds stays until it is deleted."""
+        return True
+
     def fail(self, *errors: Exception) -> None:
         """Let the next puts raise these, one each."""
         self.failures.extend(errors)

@@ -8,6 +8,7 @@
             <id>.lock           held as long as the owner of the box lives
             <id>.json           what it serves: port, host, TLS
             <id>/               its objects
+            kept/               what was stored for good (`_kept`)
 
 A box whose lock can be taken belongs to nobody any more and is removed. Nothing else is ever removed.
 """
@@ -26,7 +27,7 @@ from typing import Any, Final, Self
 
 from qqmedia_drivers.local._locks import FileLock, exclusively
 
-__all__ = ("Box", "ServerOptions", "boxes_of", "joining", "living", "sweep")
+__all__ = ("Box", "ServerOptions", "boxes_of", "home_of", "joining", "living", "sweep")
 
 _HOME: Final = ".qqmedia"
 _ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -66,7 +67,7 @@ class Box:
     @classmethod
     def claim(cls, options: ServerOptions) -> Self:
         """Make a new box in the folder of `options`, held by this process; call it within `joining`."""
-        home = _home(options.resource_path)
+        home = home_of(options.resource_path)
         path = home / uuid.uuid4().hex
         lock = FileLock(path.with_suffix(".lock"))
         if not lock.acquire(create=True):
@@ -91,7 +92,7 @@ class Box:
 @contextmanager
 def joining(resource_path: str) -> Iterator[None]:
     """Keep others from starting on this folder during the block."""
-    home = _home(resource_path)
+    home = home_of(resource_path)
     try:
         with exclusively(home / "start.lock"):
             yield
@@ -108,7 +109,7 @@ def living(resource_path: str) -> list[ServerOptions]:
 def boxes_of(resource_path: str) -> list[Path]:
     """Return the boxes in this folder, of the living and of the dead."""
     try:
-        return [path for path in _home(resource_path).iterdir() if _ID.fullmatch(path.name)]
+        return [path for path in home_of(resource_path).iterdir() if _ID.fullmatch(path.name)]
     except OSError:  # not there; of one that cannot be read nothing is known
         return []
 
@@ -124,7 +125,8 @@ def sweep(resource_path: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def _home(resource_path: str) -> Path:
+def home_of(resource_path: str) -> Path:
+    """Return where everything of ours is in this folder."""
     return Path(resource_path) / _HOME
 
 
@@ -143,7 +145,7 @@ def _is_alive(box: Path) -> bool:
 
 def _orphans(resource_path: str) -> Iterator[Path]:
     """Find locks and notes whose box is gone: their owner died while it made or removed it."""
-    for path in _home(resource_path).iterdir():
+    for path in home_of(resource_path).iterdir():
         if path.suffix in (".lock", ".json") and _ID.fullmatch(path.stem) and not path.with_suffix("").exists():
             lock = FileLock(path.with_suffix(".lock"))
             with suppress(PermissionError):

@@ -34,6 +34,11 @@ class LocalDriver:
         return self._reach
 
     @property
+    def keeps(self) -> bool:
+        """What is kept lies in the folder for good, and is served by whichever process serves that."""
+        return True
+
+    @property
     def own_address(self) -> str:
         """What its URLs begin with."""
         return self._base

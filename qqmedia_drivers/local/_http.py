@@ -12,7 +12,8 @@ from typing import BinaryIO, Final, NamedTuple, TypeVar
 
 from aiohttp import web
 
-from qqmedia_drivers.local._folder import Folder
+from qqmedia_drivers.local._folder import Folder, Found
+from qqmedia_drivers.local._kept import find_kept
 from qqmedia_drivers.local._names import NAME, content_type_of
 
 __all__ = ("Handler", "RecentBytes")
@@ -66,8 +67,9 @@ class _Body(NamedTuple):
 class Handler:
     """The request handler of one server."""
 
-    def __init__(self, folder: Folder, recent: RecentBytes, pool: Executor) -> None:
+    def __init__(self, folder: Folder, recent: RecentBytes, pool: Executor, resource_path: str) -> None:
         self._folder = folder
+        self._resource_path = resource_path
         self._recent = recent
         self._pool = pool
 
@@ -101,8 +103,11 @@ class Handler:
         if stored is not None and (left := stored.seconds_left()) > 0:
             content = self._recent.get(name)
             return _Body(stored.path if content is None else content, stored.size, stored.content_type, left)
-        found = await self._in_thread(self._folder.find_elsewhere, name)
+        found = await self._in_thread(self._find, name)
         return None if found is None else _Body(found.path, found.size, content_type_of(name), found.seconds_left)
+
+    def _find(self, name: str) -> Found | None:
+        return self._folder.find_elsewhere(name) or find_kept(self._resource_path, name)
 
     async def _send_file(
         self, request: web.BaseRequest, path: Path, part: slice, response: web.StreamResponse

@@ -23,6 +23,7 @@ from qqmedia_drivers.local._batches import Batches
 from qqmedia_drivers.local._box import Box, ServerOptions
 from qqmedia_drivers.local._folder import Folder, WriteStopped
 from qqmedia_drivers.local._http import Handler, RecentBytes
+from qqmedia_drivers.local._kept import keep
 from qqmedia_drivers.local._names import object_name
 from qqmedia_drivers.local._ports import bind_shared, join
 
@@ -68,7 +69,7 @@ class LocalServer:
         self._folder = Folder(options, box)
         self._recent = RecentBytes()
         self._short = Batches(pool)
-        handler = Handler(self._folder, self._recent, pool)
+        handler = Handler(self._folder, self._recent, pool, options.resource_path)
         self._runner = web.ServerRunner(
             web.Server(handler, access_log=None, logger=_http_logger(), keepalive_timeout=_KEEPALIVE_SECONDS),
             shutdown_timeout=_SHUTDOWN_SECONDS,
@@ -107,13 +108,15 @@ class LocalServer:
         name = object_name(upload)
         stop = threading.Event()
         write = partial(self._folder.put, owner, name, upload, clock, stop)
+        if upload.lasts:
+            write = partial(keep, self.options.resource_path, name, upload, stop)
         try:
             await (self._short.run(write) if upload.size <= _SHORT_BYTES else self.in_thread(write))
         except WriteStopped as error:
             raise StorageUnavailableError("the server is being closed") from error
         finally:
             stop.set()  # a thread cannot be cancelled: it looks at this
-        if isinstance(upload.content, bytes):
+        if isinstance(upload.content, bytes) and not upload.lasts:
             self._recent.add(name, upload.content)
         return name
 

@@ -52,6 +52,11 @@ class S3Driver:
         """Who can fetch its URLs, as far as the address tells."""
         return self._names.reach
 
+    @property
+    def keeps(self) -> bool:
+        """Whether URLs last, as those that are not presigned do."""
+        return not self._settings.presigned
+
     async def check(self) -> None:
         """Ask for an object that need not exist: the answer tells of key, secret, bucket and region."""
         await self._threads.run(self._check)
