@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import TYPE_CHECKING, NoReturn
-
-if TYPE_CHECKING:
-    import typer
+from collections.abc import Callable
+from typing import NoReturn
 
 __all__ = ("EXIT_INTERRUPTED", "main", "run")
 
@@ -17,17 +15,26 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT
 def main() -> None:
     """Run the command `qqmedia`."""
     try:
-        from qqmedia.cli._app import app  # noqa: PLC0415 - Ctrl-C while it loads is no error to be shown
-
-        run(app)
+        run(_commands())
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # once more, and it is over at once
         sys.stderr.write("interrupted\n")
         sys.exit(EXIT_INTERRUPTED)
 
 
-def run(app: typer.Typer, *, known: tuple[type[Exception], ...] = ()) -> NoReturn:
-    """Run `app` with the arguments of the process, and exit.
+def _commands() -> Callable[..., object]:
+    """Load them here: Ctrl-C meanwhile is no error to be shown."""
+    if sys.argv[1:] == ["drivers"]:  # nothing to parse, and a parser takes longer to load than drivers to be found
+        from qqmedia.cli._drivers import drivers  # noqa: PLC0415
+
+        return lambda **_: drivers()
+    from qqmedia.cli._app import app  # noqa: PLC0415
+
+    return app
+
+
+def run(app: Callable[..., object], *, known: tuple[type[Exception], ...] = ()) -> NoReturn:
+    """Run `app`, a typer application, with the arguments of the process, and exit.
 
     Errors of `qqmedia`, `OSError` and the classes in `known` are printed as one line on standard error; with
     ``--debug`` anywhere among the arguments, or ``QQMEDIA_DEBUG=1``, with their traceback. Exit codes: 0 done, 1

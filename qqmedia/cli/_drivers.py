@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Final, NamedTuple
-
-import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from qqmedia.plugins import Discovery, discover
 
@@ -33,14 +29,12 @@ def drivers() -> None:
     """
     discovery = discover()
     rows = sorted(_rows(discovery))
-    console = Console()
-    if console.is_terminal:
-        console.print(_table(rows))
+    if sys.stdout.isatty():
+        _show(rows)
     else:
-        for row in rows:
-            typer.echo("\t".join(row))
+        sys.stdout.writelines("\t".join(row) + "\n" for row in rows)
     if discovery.blocked:
-        typer.echo(f"kept out by QQMEDIA_BLOCK: {', '.join(sorted(discovery.blocked))}", err=True)
+        sys.stderr.write(f"kept out by QQMEDIA_BLOCK: {', '.join(sorted(discovery.blocked))}\n")
 
 
 def _rows(discovery: Discovery) -> Iterator[_Row]:
@@ -55,9 +49,13 @@ def _rows(discovery: Discovery) -> Iterator[_Row]:
         yield _Row(plugin.name, f"{plugin.distribution} {plugin.version}", status, reason)
 
 
-def _table(rows: list[_Row]) -> Table:
+def _show(rows: list[_Row]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only for terminals
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table("driver", "from", "status", "", box=None, pad_edge=False, header_style="bold")
     for row in rows:
         style = _STYLES.get(row.status, "")
         table.add_row(escape(row.name), escape(row.origin), f"[{style}]{row.status}[/]", escape(row.reason))
-    return table
+    Console().print(table)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
-
-import typer
-from rich.console import Console
 
 from qqmedia.cli import EXIT_INTERRUPTED
 from qqmedia.errors import ConfigurationError, QQMediaError
@@ -18,7 +16,7 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2  # what click uses for wrong arguments too
 
 
-def run_app(app: typer.Typer, known: tuple[type[Exception], ...]) -> NoReturn:
+def run_app(app: Callable[..., object], known: tuple[type[Exception], ...]) -> NoReturn:
     """Run `app`, and exit. See `qqmedia.cli.run`."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments or os.environ.get("QQMEDIA_DEBUG") == "1"
@@ -32,12 +30,14 @@ def run_app(app: typer.Typer, known: tuple[type[Exception], ...]) -> NoReturn:
     except (QQMediaError, OSError, *known) as error:  # type: ignore[misc] # a tuple with a star in it is beyond mypy
         if debug:
             raise
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_one_line(error)}", highlight=False)
+        _say(error)
         sys.exit(EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILED)
     sys.exit(0)
 
 
-def _one_line(error: Exception) -> str:
-    from rich.markup import escape  # noqa: PLC0415 - only for errors
+def _say(error: Exception) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only for errors
+    from rich.markup import escape  # noqa: PLC0415
 
-    return escape(" ".join(str(error).split()) or type(error).__name__)
+    line = escape(" ".join(str(error).split()) or type(error).__name__)
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {line}", highlight=False)

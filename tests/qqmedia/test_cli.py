@@ -77,6 +77,16 @@ def test_drivers_is_one_line_each_where_it_is_no_terminal(run: Run) -> None:
     assert ["local", ours, "ready", ""] in rows
 
 
+def test_drivers_loads_neither_a_parser_nor_what_draws_tables_where_it_needs_none() -> None:
+    program = (
+        "import sys, qqmedia.cli\n"
+        "try: qqmedia.cli.main()\n"
+        "finally: print([name for name in ('typer', 'rich', 'pydantic', 'aiohttp') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, "drivers"], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\tready\t\n[]\n")
+
+
 def test_drivers_says_what_is_missing_and_what_is_broken(run: Run, tmp_path: Path) -> None:
     plugin(tmp_path, "lacking", "", requires='"no_such_package",')
     path = plugin(tmp_path, "wrecked", "raise RuntimeError('out of order')")
