@@ -316,8 +316,8 @@ class OpenAPIClient:
         data: Any = body
         if isinstance(body, StreamedBody):
             data, headers["Content-Length"] = body.pieces(), str(body.size)
-        elif body is not None and len(body) > _LARGE_BODY_BYTES:
-            data = io.BytesIO(body)
+        elif body is not None:  # named here, so that aiohttp need not look for what fits
+            data = aiohttp.BytesPayload(body) if len(body) <= _LARGE_BODY_BYTES else io.BytesIO(body)
         try:
             async with self._http.request(
                 method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
