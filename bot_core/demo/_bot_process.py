@@ -92,9 +92,9 @@ class BotProcess:
 
 
 def example_bot() -> Path:
-    """Return the example bot: the one in ``examples/`` of a checkout, else the same file as it was installed."""
+    """Return the example bot: the file in ``examples/`` of a checkout, which a wheel has beside this module."""
     checkout = Path(__file__).parents[2] / "examples" / "demo_bot.py"
-    return checkout if checkout.is_file() else Path(__file__).with_name("bot.py")
+    return checkout if checkout.is_file() else Path(__file__).with_name("demo_bot.py")
 
 
 def free_port() -> int:

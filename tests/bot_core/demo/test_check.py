@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from array import array
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from bot_core.demo import Expected
 from bot_core.demo._check import Medium, Received, Verdict, check
 from bot_core.demo._media import SILK_RATE, DemoMedia, make_media
 from bot_core.demo._sound import Sound
+from tests.examples.distributions import ROOT, build_wheel
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +168,8 @@ def test_sounds_are_compared_at_the_rate_of_silk(media: DemoMedia) -> None:
     assert {sound.rate for sound in media.sounds.values()} == {SILK_RATE}
 
 
-def test_the_example_in_the_checkout_is_the_one_that_is_installed() -> None:
-    checkout = Path(__file__).parents[3]
-
-    assert (checkout / "examples" / "demo_bot.py").read_bytes() == (
-        checkout / "bot_core" / "demo" / "bot.py"
-    ).read_bytes()
+@pytest.mark.blocking  # the wheel is built by a child process
+def test_a_wheel_has_the_example_where_the_demo_looks_for_it() -> None:
+    with zipfile.ZipFile(build_wheel(ROOT)) as wheel:
+        assert wheel.read("bot_core/demo/demo_bot.py") == (ROOT / "examples" / "demo_bot.py").read_bytes()
+        assert not [name for name in wheel.namelist() if name.startswith(("examples/", "tests/"))]
