@@ -87,6 +87,9 @@ def test_a_skeleton_of_any_name_passes_its_own_tests(environment: Environment, t
         ("silk", "a driver cannot be called 'silk'"),
         ("My Cloud", "a driver cannot be called 'My Cloud'"),
         ("../up", "a driver cannot be called '../up'"),
+        ("qqmedia-cdn", "NAME is what bots will write, without the 'qqmedia-' of its distribution: cdn"),
+        ("cdn-", "a distribution cannot be called qqmedia-cdn-: end NAME with a letter or digit"),
+        ("drivers", "there is a package qqmedia_drivers already; choose another name than 'drivers'"),
         ("taken", "qqmedia-taken exists already; remove it, or name another folder with --into"),
     ],
 )

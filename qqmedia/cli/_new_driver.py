@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +17,7 @@ from qqmedia.plugins import discover
 
 __all__ = ("new_driver",)
 
+_PREFIX: Final = "qqmedia-"  # of the distribution's name
 # Template in this package -> file of the new distribution.
 _FILES: Final = {
     "pyproject.toml.txt": "pyproject.toml",
@@ -47,12 +49,12 @@ def new_driver(
     It stores by HTTP PUT. Replace that by what your service speaks, and run the tests until they pass again.
     """
     _refuse_name(name)
-    folder = into or Path(f"qqmedia-{name}")
+    folder = into or Path(_PREFIX + name)
     if folder.exists():
         raise ConfigurationError(f"{folder} exists already; remove it, or name another folder with --into")
     words = {
         "NAME": name,
-        "MODULE": f"qqmedia_{name.replace('-', '_')}",
+        "MODULE": _module(name),
         "CLASS": "".join(part[:1].upper() + part[1:] for part in re.split(r"[-_]", name)),
         "ENV": name.upper().replace("-", "_"),
         "VERSION": importlib.metadata.version("qqmedia"),
@@ -65,16 +67,28 @@ def new_driver(
     typer.echo(_NEXT.format(folder=folder, name=name))
 
 
+def _module(name: str) -> str:
+    return f"qqmedia_{name.replace('-', '_')}"
+
+
 def _refuse_name(name: str) -> None:
     try:
         check_name(name)
     except DriverBrokenError as error:
         raise ConfigurationError(str(error)) from error
+    if name.startswith(_PREFIX):
+        raise ConfigurationError(
+            f"NAME is what bots will write, without the {_PREFIX!r} of its distribution: {name.removeprefix(_PREFIX)}"
+        )
+    if not name[-1].isalnum():
+        raise ConfigurationError(f"a distribution cannot be called {_PREFIX + name}: end NAME with a letter or digit")
     for driver in discover().drivers:
         if driver.name == name:
             raise ConfigurationError(
                 f"there is a driver {name!r} already, of {driver.distribution} {driver.version}; choose another name"
             )
+    if importlib.util.find_spec(_module(name)) is not None:
+        raise ConfigurationError(f"there is a package {_module(name)} already; choose another name than {name!r}")
 
 
 def _filled(text: str, words: dict[str, str]) -> str:

@@ -27,7 +27,7 @@ _RENEW_AFTER: Final = 0.6
 
 
 def put(
-    file: Annotated[Path, typer.Argument(help="What to store.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to store.", show_default=False)],
     driver: Annotated[
         str | None,
         typer.Option(help="Name of the driver.", envvar="QQMEDIA_DRIVER", show_default="local", metavar="NAME"),

@@ -66,7 +66,9 @@ def test_version_and_help(run: Run) -> None:
         told = run(*arguments, "--help")
         assert told.returncode == 0
         assert "Usage: qqmedia" in told.stdout
-    assert "what its bytes say" in run("put", "--help").stdout
+    page = run("put", "--help").stdout
+    assert "what its bytes say" in page
+    assert "FILE" in page.partition("Store FILE")[0]
 
 
 def test_drivers_is_one_line_each_where_it_is_no_terminal(run: Run) -> None:
