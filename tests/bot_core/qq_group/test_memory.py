@@ -27,16 +27,35 @@ def test_an_event_counts_as_repeated_by_either_of_its_ids_for_ten_minutes() -> N
     assert seen.repeated("GROUP_AT_MESSAGE_CREATE:1", "M1")
     assert seen.repeated("GROUP_MESSAGE_CREATE:9", "M1")
     assert not seen.repeated("", "")
-    clock.now += 601
+    clock.now += 9
+    assert not seen.repeated("M2")
+    clock.now += 600 - 9
+    assert seen.repeated("GROUP_AT_MESSAGE_CREATE:1")
+    clock.now += 9
+    assert seen.repeated("M2")
+    clock.now += 2
     assert not seen.repeated("GROUP_AT_MESSAGE_CREATE:1", "M1")
 
 
-def test_events_are_remembered_within_a_limit() -> None:
-    seen = SeenEvents(limit=10)
+def test_a_bot_that_nobody_spoke_to_for_long_remembers_nothing_old() -> None:
+    clock = Clock()
+    seen = SeenEvents(clock=clock)
     for number in range(100):
-        assert not seen.repeated(str(number))
-    assert len(seen) <= 12
-    assert seen.repeated("99")
+        seen.repeated(str(number))
+        clock.now += 5
+    clock.now += 3600
+    assert not seen.repeated("99")
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("limit", [10, 1000])
+def test_events_are_remembered_within_a_limit(limit: int) -> None:
+    seen = SeenEvents(limit=limit)
+    for number in range(10 * limit):
+        assert not seen.repeated(f"E{number}", f"M{number}")
+    assert len(seen) <= limit
+    assert seen.repeated(f"M{10 * limit - 1}")
+    assert seen.repeated(f"E{10 * limit - limit * 4 // 10}")
 
 
 @pytest.mark.asyncio
