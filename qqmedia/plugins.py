@@ -169,7 +169,10 @@ class Discovery:
         drivers, others = list(self.drivers), list(self.plugins)
         for number, plugin in enumerate(plugins, 1):
             label = f"{getattr(plugin, '__name__', type(plugin).__name__)}#{number}"
-            specs = check_plugin(plugin, label)
+            try:
+                specs = check_plugin(plugin, label)
+            except Exception as error:
+                raise DriverBrokenError(f"plugin {label} of this program is broken: {_say(error)}") from error
             names = {spec.name for spec in specs}
             drivers = [driver for driver in drivers if driver.name not in names]
             drivers += [_driver(spec, spec.name, "(this program)", "-", plugin) for spec in specs]

@@ -22,6 +22,7 @@ from qqmedia import (
     open_host,
 )
 from qqmedia.plugins import discover
+from qqmedia.testing import MemoryDriver
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels" * 20
 Install = Callable[..., None]
@@ -189,6 +190,15 @@ def test_a_function_that_is_called_like_its_module_is_told_when_the_module_has_t
     assert load() is dict
     with pytest.raises(DriverBrokenError, match=r"is the module qqmedia_shadow\._settings, .* another name than"):
         discover().driver("shadow")
+
+
+@pytest.mark.asyncio
+async def test_a_plugin_of_the_program_itself_is_told_by_its_name() -> None:
+    host = open_host("memory", plugins=[MemoryDriver])  # the class, and no object of it
+    with pytest.raises(
+        DriverBrokenError, match=r"plugin MemoryDriver#1 of this program is broken: TypeError: .*'self'"
+    ):
+        await host.__aenter__()
 
 
 def test_a_blocked_plugin_is_not_even_imported(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
