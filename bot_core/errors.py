@@ -24,7 +24,7 @@ Which code belongs to which class is data: `bot_core.openapi.codes`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 __all__ = (
     "AuthenticationError",
@@ -58,6 +58,7 @@ class OpenAPIError(BotError):
         trace_id: What the platform's support asks for, from the header ``X-Tps-trace-ID`` or the body.
         status: HTTP status, or `None` when no answer came (time-out, connection refused, cut).
         path: Path of the call, without any secret.
+        retry_after: Seconds after which the platform wants to be asked again, where it said so.
     """
 
     def __init__(
@@ -69,18 +70,32 @@ class OpenAPIError(BotError):
         trace_id: str | None = None,
         status: int | None = None,
         path: str = "",
+        retry_after: float | None = None,
     ) -> None:
         self.code = code
         self.err_code = err_code
         self.trace_id = trace_id
         self.status = status
         self.path = path
+        self.retry_after = retry_after
         super().__init__(text)
 
     @property
     def codes(self) -> frozenset[int]:
         """Every code that the answer named; classify on any of them."""
         return frozenset(code for code in (self.code, self.err_code) if code)
+
+    def retold(self, text: str) -> Self:
+        """Return the same error in other words."""
+        return type(self)(
+            text,
+            code=self.code,
+            err_code=self.err_code,
+            trace_id=self.trace_id,
+            status=self.status,
+            path=self.path,
+            retry_after=self.retry_after,
+        )
 
     @property
     def ambiguous(self) -> bool:

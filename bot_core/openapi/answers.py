@@ -15,6 +15,9 @@ __all__ = ("no_answer", "read_answer")
 # Front proxies answer with pages of HTML and the platform with long sentences; a log line needs the beginning.
 _WORDS: Final = 200
 
+# Nobody waits for longer; more of it says no more.
+_LONGEST_WAIT_SECONDS: Final = 3600
+
 _ACCEPTED: Final = frozenset({201, 202})
 
 
@@ -63,6 +66,7 @@ def read_answer(
         trace_id=trace_id or None,
         status=status,
         path=path,
+        retry_after=_seconds(headers.get("Retry-After")),
     )
 
 
@@ -73,6 +77,12 @@ def no_answer(call: str, path: str, error: BaseException, *, seconds: float | No
         return OpenAPIError(f"{call} failed: no answer{limit}", path=path)
     why = " ".join(str(error).split())[:_WORDS]
     return OpenAPIError(f"{call} failed: {type(error).__name__}{': ' if why else ''}{why}", path=path)
+
+
+def _seconds(value: str | None) -> float | None:
+    """Read ``Retry-After``; a date in it counts as nothing said, since clocks differ."""
+    seconds = as_int(value, 0)
+    return float(min(seconds, _LONGEST_WAIT_SECONDS)) if seconds > 0 else None
 
 
 def _is_accepted(code: int) -> bool:

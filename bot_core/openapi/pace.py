@@ -137,10 +137,11 @@ class Pacer:
         lane = self._lane_of(error, list(self._lanes(method, path, unasked=unasked)))
         bucket = self._buckets.get(lane.name)
         if bucket is not None:
-            bucket.narrow()
+            bucket.narrow(error.retry_after or 0.0)
             return
         self._make_room()
-        self._buckets[lane.name] = _Bucket(lane.rate, self._clock, self._sleep, tokens=0)
+        self._buckets[lane.name] = bucket = _Bucket(lane.rate, self._clock, self._sleep, tokens=0)
+        bucket.hold(error.retry_after or 0.0)
         logger.warning(
             "the platform says %s came too fast (%s): held back to %.3g a second until a minute passes without this",
             lane.name,
@@ -235,14 +236,18 @@ class _Bucket:
     def _waiting(self) -> bool:
         return bool(self._replies or self._unasked)
 
-    def narrow(self) -> None:
-        """Hear that it is still too fast."""
+    def hold(self, seconds: float) -> None:
+        """Let nobody through for so long."""
+        self._tokens = min(self._tokens, -seconds * self._rate.per_second * self._share)
+
+    def narrow(self, seconds: float) -> None:
+        """Hear that it is still too fast, and for how long nothing is to come."""
         now = self._clock()
         if now - self._last_sign >= _ONE_SIGN_SECONDS:
             self._fill()
             self._share = max(_NARROWEST, self._share / 2)
         self._last_sign = now
-        self._tokens = 0
+        self.hold(seconds)
 
     def ease(self) -> bool:
         """Widen it after every quiet minute; return whether it is as wide as documented, quiet, and nobody waits."""

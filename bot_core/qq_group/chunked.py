@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
-from bot_core.errors import OpenAPIError, QuotaError
+from bot_core.errors import OpenAPIError
 from bot_core.openapi.chunks import Part, UploadPlan
 from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.values import FileInfo, FileType, Target
@@ -88,15 +88,10 @@ class ChunkedUploads:
         except OpenAPIError as error:
             if _VOLUME_USED_UP not in error.codes:
                 raise
-            raise QuotaError(
+            raise error.retold(
                 f"{upload.kind} {upload.filename} ({upload.size} bytes) was not sent: the volume that this bot may "
                 "upload in a day is used up (40093002). It is counted anew tomorrow; media that the platform fetches "
-                f"by URL (public_url, or a storage driver) and small ones (inline_limit) go another way - {error}",
-                code=error.code,
-                err_code=error.err_code,
-                trace_id=error.trace_id,
-                status=error.status,
-                path=error.path,
+                f"by URL (public_url, or a storage driver) and small ones (inline_limit) go another way - {error}"
             ) from error
 
     async def _upload(

@@ -122,7 +122,7 @@ class Poster:
             return None
         match kind:
             case CodeKind.RETRY_LATER | CodeKind.RATE:
-                wait = self._timing.pause(post.tries)
+                wait = max(self._timing.pause(post.tries), error.retry_after or 0.0)
             case CodeKind.RETRY_NOW if post.tries < _QUICK_TRIES:
                 wait = 0.0
             case CodeKind.DUPLICATE if post.context is not None and post.tries < _RENUMBERED_TRIES:
@@ -148,11 +148,4 @@ def _told(error: OpenAPIError, post: Post) -> OpenAPIError:
         facts.append("it may have arrived all the same")
     if not facts:
         return error
-    return type(error)(
-        f"{error} - {', '.join(facts)}",
-        code=error.code,
-        err_code=error.err_code,
-        trace_id=error.trace_id,
-        status=error.status,
-        path=error.path,
-    )
+    return error.retold(f"{error} - {', '.join(facts)}")

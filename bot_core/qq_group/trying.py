@@ -69,6 +69,8 @@ async def repeat(
 ) -> T:
     """Do a call, and again up to `retries` times: after `wait` seconds, twice that, and so on, less a random quarter.
 
+    Where the platform says when to come again, not sooner.
+
     Raises:
         OpenAPIError: The last one, or the first that does not pass.
     """
@@ -79,5 +81,7 @@ async def repeat(
             if not may_help(error):
                 raise
             logger.info("trying again (%d of %d): %s", number + 1, retries, error)
-        await sleep(wait * 2**number * random.uniform(0.75, 1))  # noqa: S311 - so that many do not come at once
+            asked = error.retry_after or 0.0
+        pause = wait * 2**number * random.uniform(0.75, 1)  # noqa: S311 - so that many do not come at once
+        await sleep(max(pause, asked))
     return await call()

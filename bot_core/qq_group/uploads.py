@@ -396,14 +396,7 @@ def _fetched(ready: Ready, info: FileInfo, trail: Trail) -> tuple[str, Delivery]
 
 def _neither(refused: OpenAPIError, error: MediaError) -> OpenAPIError:
     """Return an error that says why neither the platform nor we could have it."""
-    return type(refused)(
-        f"{refused} - and it could not be uploaded from here either: {error}",
-        code=refused.code,
-        err_code=refused.err_code,
-        trace_id=refused.trace_id,
-        status=refused.status,
-        path=refused.path,
-    )
+    return refused.retold(f"{refused} - and it could not be uploaded from here either: {error}")
 
 
 def _from_cache(delivery: Delivery) -> Delivery:
