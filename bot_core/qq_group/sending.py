@@ -254,8 +254,9 @@ class Sender:
                 sent = await self._say_shown(run, post, message, *run.shown[position])
             else:
                 sent = await self._say(run, post)
-        except Exception as error:
-            if post.context is not None and not post.unclear and not isinstance(error, ReplyContextError):
+        except BaseException as error:
+            cut_off = post.unclear or (post.tries and not isinstance(error, Exception))  # it may be there
+            if post.context is not None and not cut_off and not isinstance(error, ReplyContextError):
                 run.places += 1
             raise
         return self._handle(run, post, sent, *deliveries)

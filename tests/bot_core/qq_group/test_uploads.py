@@ -54,20 +54,20 @@ async def test_groups_may_have_an_upload_each(sandbox: Sandbox) -> None:
     assert sandbox.calls["files"] == 2
 
 
-async def refuse_abroad(out: Outbox, shade: int, abroad: str) -> None:
+async def refuse_abroad(sandbox: Sandbox, out: Outbox, shade: int, abroad: str) -> None:
     """Send it at home, then abroad where the platform will not have it."""
     await out.image(png(shade), "home")
-    out.sandbox.faults.answer("messages", status=400, code=304080)
+    sandbox.faults.answer("messages", status=400, code=304080)
     await out.image(png(shade), abroad)
 
 
 async def test_reuse_ends_when_the_platform_refuses_it(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     async with outbox(sandbox) as out:
-        await refuse_abroad(out, 1, "G1")
+        await refuse_abroad(sandbox, out, 1, "G1")
         await out.image(png(5), "home")
         assert (await out.image(png(5), "G1")).way == "cache"  # one refusal may be anything
         assert not lines(caplog)
-        await refuse_abroad(out, 2, "G1")
+        await refuse_abroad(sandbox, out, 2, "G1")
         assert "reuse_across_chats=False" in lines(caplog)[0]
         await out.image(png(9), "home")
         assert (await out.image(png(9), "G1")).way == "bytes"

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
@@ -17,7 +17,6 @@ from bot_core.qq_group.adapter import QQGroupAdapter
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
 from bot_core.qq_group.settings import AdapterSettings
 from bot_core.qq_group.timing import Timing
-from bot_core.sandbox import Sandbox
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -39,12 +38,18 @@ class Pauses:
         await asyncio.sleep(0)
 
 
-class Outbox:
-    """Sends media to chats of the sandbox."""
+class HasAddress(Protocol):
+    """The sandbox, or another platform."""
 
-    def __init__(self, adapter: QQGroupAdapter, sandbox: Sandbox, pauses: Pauses) -> None:
+    @property
+    def api_base(self) -> str: ...
+
+
+class Outbox:
+    """Sends media to chats of a platform."""
+
+    def __init__(self, adapter: QQGroupAdapter, pauses: Pauses) -> None:
         self.adapter = adapter
-        self.sandbox = sandbox
         self.pauses = pauses
 
     async def send(self, chain: Chain, group: str = "G1") -> MessageHandle:
@@ -61,7 +66,7 @@ class Outbox:
 
 
 @asynccontextmanager
-async def outbox(sandbox: Sandbox, builder: Any = "direct", **settings: Any) -> AsyncIterator[Outbox]:
+async def outbox(sandbox: HasAddress, builder: Any = "direct", **settings: Any) -> AsyncIterator[Outbox]:
     pauses = Pauses()
     settings.setdefault("options", QQGroupChainBuilderOptions())
     settings.setdefault("inline_limit", 3_670_016)
@@ -76,7 +81,7 @@ async def outbox(sandbox: Sandbox, builder: Any = "direct", **settings: Any) -> 
         ),
     )
     async with adapter.open():
-        yield Outbox(adapter, sandbox, pauses)
+        yield Outbox(adapter, pauses)
 
 
 def sha256(content: bytes) -> str:
