@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import wave
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,10 +22,13 @@ from bot_core.sandbox import Sandbox
 from qqmedia.testing import make_content
 from tests.examples.distributions import ROOT, Environment, build_wheel, pip
 from tests.examples.platform_names import PLATFORM, platform_names
+from tests.fakes.s3_server import S3Server
+from tests.fakes.seaweedfs import seaweedfs
 from tests.fakes.tls import make_private_ca
 
 WANTED = ("nonebot2[aiohttp]==2.5.0", "nonebot-adapter-qq==1.7.3", "qq-botpy==1.2.1")
 SKIPPED = bool(os.environ.get("SKIP_OTHER_FRAMEWORKS"))
+LOCAL = {"QQMEDIA_DRIVER": "local", "QQMEDIA_LOCAL_HOST": "127.0.0.1", "QQMEDIA_LOCAL_PORT": "0"}
 PNG = make_content(30_000, seed="a picture of another framework")
 # botpy knows the platform by its host names only: they lead to the sandbox, as a line in the hosts file would do it.
 WITH_HOST_NAMES = f"""
@@ -55,10 +58,17 @@ def environment() -> Environment:
     environment = Environment(folder)
     if not stamp.exists() or stamp.read_text("utf-8") != made_of:
         environment = Environment.new(folder)
-        pip("--python", str(environment.python), "install", *WANTED, str(wheel), seconds=280)
+        ours = f"qqmedia[s3] @ {wheel.as_uri()}"
+        pip("--python", str(environment.python), "install", *WANTED, ours, seconds=280)
         stamp.write_text(made_of, "utf-8")
     pip("--python", str(environment.python), "install", "--no-deps", "--no-index", "--force-reinstall", str(wheel))
     return environment
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with seaweedfs(tmp_path_factory.mktemp("other-frameworks") / "seaweedfs") as server:
+        yield server
 
 
 @pytest.fixture
@@ -77,10 +87,9 @@ async def running(
     environment: Environment, folder: Path, example: str, variables: Mapping[str, str], *command: str
 ) -> AsyncIterator[None]:
     (folder / "bot.py").write_text((ROOT / "examples" / example / "bot.py").read_text("utf-8"), "utf-8")
-    local = {"QQMEDIA_DRIVER": "local", "QQMEDIA_LOCAL_HOST": "127.0.0.1", "QQMEDIA_LOCAL_PORT": "0"}
     with (folder / "bot.log").open("wb") as log:
         bot = await asyncio.create_subprocess_exec(
-            environment.python, *command, cwd=folder, env=environment.variables(local | dict(variables)),
+            environment.python, *command, cwd=folder, env=environment.variables(variables),
             stdout=log, stderr=log,
         )  # fmt: skip
         try:
@@ -92,33 +101,48 @@ async def running(
             print((folder / "bot.log").read_text("utf-8", "replace"))
 
 
-async def assert_picture_and_song_arrive(sandbox: Sandbox) -> None:
+async def assert_picture_and_song_arrive(sandbox: Sandbox, base: str = "http://127.0.0.1:") -> None:
     await sandbox.connected(timeout=30)
     for word, content_type in (("picture", "image/png"), ("song", "audio/silk")):
         (answer,) = await sandbox.replies(await sandbox.say(word))
         assert answer.media is not None
         assert (answer.media.way, answer.media.content_type) == ("url", content_type)
-        assert str(answer.media.url).startswith("http://127.0.0.1:")
+        assert str(answer.media.url).startswith(base)
         assert word == "song" or await answer.media.read() == PNG
 
 
-@pytest.mark.asyncio
-async def test_a_nonebot_plugin_sends_through_the_host(environment: Environment, folder: Path) -> None:
+def nonebot_variables(sandbox: Sandbox) -> dict[str, str]:
     bots = [{"id": "1020000001", "secret": "secret", "intent": {"c2c_group_at_messages": True}}]
+    return {
+        "QQ_BOTS": json.dumps(bots),
+        "QQ_API_BASE": sandbox.api_base,
+        "QQ_AUTH_BASE": f"{sandbox.api_base}/app/getAppAccessToken",
+    }
+
+
+@pytest.mark.asyncio
+async def test_a_nonebot_plugin_sends_through_the_local_server(environment: Environment, folder: Path) -> None:
     async with Sandbox.open() as sandbox:
-        variables = {
-            "QQ_BOTS": json.dumps(bots),
-            "QQ_API_BASE": sandbox.api_base,
-            "QQ_AUTH_BASE": f"{sandbox.api_base}/app/getAppAccessToken",
-        }
+        variables = LOCAL | nonebot_variables(sandbox)
         async with running(environment, folder, "nonebot_plugin", variables, "bot.py"):
             await assert_picture_and_song_arrive(sandbox)
 
 
 @pytest.mark.asyncio
+async def test_the_same_plugin_sends_through_a_bucket_by_its_environment_alone(
+    environment: Environment, folder: Path, s3: S3Server
+) -> None:
+    bucket = {f"QQMEDIA_S3_{name.upper()}": str(value) for name, value in s3.settings().items()}
+    async with Sandbox.open() as sandbox:
+        variables = {"QQMEDIA_DRIVER": "s3"} | bucket | nonebot_variables(sandbox)
+        async with running(environment, folder, "nonebot_plugin", variables, "bot.py"):
+            await assert_picture_and_song_arrive(sandbox, f"{s3.http_url}/{s3.bucket}/qqmedia/")
+
+
+@pytest.mark.asyncio
 async def test_a_bot_on_botpy_sends_through_the_host(environment: Environment, folder: Path) -> None:
     tls = make_private_ca(folder / "tls", *PLATFORM)
-    variables = {"QQ_APPID": "1020000001", "QQ_SECRET": "secret", "SSL_CERT_FILE": str(tls.ca_file)}
+    variables = LOCAL | {"QQ_APPID": "1020000001", "QQ_SECRET": "secret", "SSL_CERT_FILE": str(tls.ca_file)}
     async with (
         Sandbox.open() as sandbox,
         platform_names(sandbox, tls) as port,
