@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from bot_core.errors import ReplyContextError
 from bot_core.openapi.values import Scene, Target
@@ -17,12 +17,14 @@ __all__ = ("ReplyBook", "ReplyContext", "ReplyLimits")
 
 # An answer that is on its way when the window closes may still be taken: leave that to the platform.
 _GRACE_SECONDS: Final = 15.0
-# Five minutes more than the longest window, for what is still on its way.
+# Five minutes more than the window, for what is still on its way.
 _KEEP_LONGER_SECONDS: Final = 5 * 60.0
-# About 200 bytes each; a bot that answers 15 messages a second for an hour stays below.
+# About 400 bytes each, and for each window; 100 messages a second answered in groups, or 15 in private, stay below.
 _KEEP_AT_MOST: Final = 60_000
 
 _INTERACTION: Final = "INTERACTION_CREATE"
+
+_Key: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +106,11 @@ class ReplyBook:
         self._limits = limits or ReplyLimits()
         self._clock = clock
         self._wall_clock = wall_clock
-        self._counts: OrderedDict[tuple[str, str], _Count] = OrderedDict()
-        limits = self._limits
-        longest = max(limits.group_seconds, limits.user_seconds, limits.interaction_seconds)
-        self._keep_seconds = longest + _KEEP_LONGER_SECONDS
+        # By window: what was said in groups is forgotten after minutes, and need not wait for what was in private.
+        self._counts: defaultdict[float, OrderedDict[_Key, _Count]] = defaultdict(OrderedDict)
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return sum(map(len, self._counts.values()))
 
     def reserve(self, context: ReplyContext, messages: int, *, fewer: bool = False) -> int:
         """Set replies aside for `messages` messages; `give_back` those that the platform did not take.
@@ -145,7 +145,7 @@ class ReplyBook:
 
     def give_back(self, context: ReplyContext, messages: int = 1) -> None:
         """Return replies that were set aside and not used."""
-        count = self._counts.get(_key(context))
+        count = self._counts[self._window(context)].get(_key(context))
         if count is not None:
             count.used = max(0, count.used - messages)
 
@@ -163,7 +163,7 @@ class ReplyBook:
         """Return how many replies are left; 0 when the time for them is over."""
         if context.received and self._wall_clock() >= self.deadline(context):
             return 0
-        count = self._counts.get(_key(context))
+        count = self._counts[self._window(context)].get(_key(context))
         return max(0, self._most(context) - (count.used if count is not None else 0))
 
     def deadline(self, context: ReplyContext) -> float:
@@ -194,22 +194,23 @@ class ReplyBook:
         return self._limits.group_replies if context.target.scene is Scene.GROUP else self._limits.user_replies
 
     def _count(self, context: ReplyContext) -> _Count:
-        key = _key(context)
-        count = self._counts.get(key)
+        window, key = self._window(context), _key(context)
+        counts = self._counts[window]
+        count = counts.get(key)
         if count is None:
             now = self._clock()
-            self._forget(now)
-            count = self._counts[key] = _Count(now)
+            _forget(counts, now - window - _KEEP_LONGER_SECONDS)
+            count = counts[key] = _Count(now)
         return count
 
-    def _forget(self, now: float) -> None:
-        counts = self._counts
-        while counts:
-            oldest = next(iter(counts))
-            if len(counts) < _KEEP_AT_MOST and now - counts[oldest].since < self._keep_seconds:
-                return
-            del counts[oldest]
+
+def _forget(counts: OrderedDict[_Key, _Count], until: float) -> None:
+    while counts:
+        oldest = next(iter(counts))
+        if len(counts) < _KEEP_AT_MOST and counts[oldest].since > until:
+            return
+        del counts[oldest]
 
 
-def _key(context: ReplyContext) -> tuple[str, str]:
+def _key(context: ReplyContext) -> _Key:
     return context.target.openid, context.msg_id or context.event_id

@@ -72,9 +72,15 @@ def test_it_forgets_what_can_no_longer_be_answered() -> None:
     book = ReplyBook(clock=clock)
     for number in range(100):
         book.next_seq(in_group(f"M{number}"))
-    clock.now += 66 * 60
+    book.next_seq(in_private("M0"))
+    clock.now += 11 * 60
     book.next_seq(in_group("new"))
-    assert len(book) == 1
+    assert len(book) == 2
+    assert book.next_seq(in_private("M0")) == 2
+    clock.now += 55 * 60
+    book.next_seq(in_private("new"))
+    book.next_seq(in_group("newer"))
+    assert len(book) == 2
 
 
 def test_with_fewer_as_many_as_there_are_are_set_aside() -> None:
