@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import statistics
 import sys
 import tempfile
 import time
@@ -18,6 +19,8 @@ from typing import Final
 
 from benchmarks.faults import RATE, Row, Stage
 from bot_core.sandbox import Arrived, Sandbox, SandboxOptions
+
+LOOK_EVERY_SECONDS: Final = 5
 
 FAULTS: Final[dict[str, Callable[[Sandbox], object]]] = {
     "cut": lambda s: s.drop_connections(),
@@ -48,6 +51,34 @@ def used_by(pid: int) -> tuple[float, int]:
         return 0.0, 0
 
 
+class Watch:
+    """Looks every few seconds at what the bot uses."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._began = time.monotonic()
+        self._seen: list[tuple[float, float, int]] = []
+
+    async def run(self) -> None:
+        """Look until cancelled, and say it once a minute."""
+        while True:
+            now = time.monotonic() - self._began
+            self._seen.append((now, *used_by(self._pid)))
+            if len(self._seen) % (60 // LOOK_EVERY_SECONDS) == 1:
+                print("{:5.0f} s: {:.1f} MB, {} descriptors".format(*self._seen[-1]), flush=True)
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    def __str__(self) -> str:
+        seen = self._seen
+        half = seen[len(seen) // 2 :]
+        slope = statistics.linear_regression([one[0] for one in half], [one[1] for one in half]).slope * 60
+        (_, first, few), (_, middle, some), (_, last, many) = seen[0], half[0], half[-1]
+        return (
+            f"memory {first:.1f} -> {middle:.1f} -> {last:.1f} MB at start, half and end; in the second half "
+            f"{slope:+.2f} MB a minute\ndescriptors {few} -> {some} -> {many}, at most {max(one[2] for one in seen)}"
+        )
+
+
 async def soak(seconds: float, seed: int, pause: tuple[float, float]) -> int:
     """Run it, and print what became of it."""
     chance = random.Random(seed)
@@ -71,23 +102,24 @@ async def soak(seconds: float, seed: int, pause: tuple[float, float]) -> int:
             sandbox.subscribe(count)
             child = await stage.bot()
             await stage.speak(10 * RATE)
-            before, end = used_by(child.process.pid), time.monotonic() + seconds
+            watch, end = Watch(child.process.pid), time.monotonic() + seconds
             troubling = asyncio.create_task(trouble(), name="trouble")
+            watching = asyncio.create_task(watch.run(), name="watch")
             while time.monotonic() < end:
                 await stage.speak(RATE)
             troubling.cancel()
+            watching.cancel()
             sandbox.faults.clear()
             await stage.speak(10 * RATE)
             patience = time.monotonic() + 90
             while any(not answers[said.id] for said in stage.said) and time.monotonic() < patience:  # noqa: ASYNC110
                 await asyncio.sleep(0.5)
             await asyncio.sleep(2)
-            after = used_by(child.process.pid)
             lost = [said for said in stage.said if not answers[said.id]]
             twice = sum(answers[said.id] > 1 for said in stage.said)
             print(f"{sum(happened.values())} faults:", ", ".join(f"{name} {times}" for name, times in happened.items()))
             print(f"said {len(stage.said)}, answered {len(stage.said) - len(lost)}, lost {len(lost)}, twice {twice}")
-            print(f"memory {before[0]:.1f} -> {after[0]:.1f} MB, descriptors {before[1]} -> {after[1]}")
+            print(watch)
             print(f"identifies {sandbox.calls['identify']}, resumes {sandbox.calls['resume']}")
             if lost:
                 print("lost:", ", ".join(said.text for said in lost[:20]), *child.lines()[-60:], sep="\n  ")

@@ -17,9 +17,9 @@ __all__ = ("ReplyBook", "ReplyContext", "ReplyLimits")
 
 # An answer that is on its way when the window closes may still be taken: leave that to the platform.
 _GRACE_SECONDS: Final = 15.0
-# Five minutes more than the window, for what is still on its way.
-_KEEP_LONGER_SECONDS: Final = 5 * 60.0
-# About 400 bytes each, and for each window; 100 messages a second answered in groups, or 15 in private, stay below.
+# So much more than the window, for what is still on its way.
+_KEEP_LONGER_SECONDS: Final = 120.0
+# About 400 bytes each, and for each window; 140 messages a second answered in groups, or 16 in private, stay below.
 _KEEP_AT_MOST: Final = 60_000
 
 _INTERACTION: Final = "INTERACTION_CREATE"

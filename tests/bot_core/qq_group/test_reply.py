@@ -73,7 +73,7 @@ def test_it_forgets_what_can_no_longer_be_answered() -> None:
     for number in range(100):
         book.next_seq(in_group(f"M{number}"))
     book.next_seq(in_private("M0"))
-    clock.now += 11 * 60
+    clock.now += 8 * 60
     book.next_seq(in_group("new"))
     assert len(book) == 2
     assert book.next_seq(in_private("M0")) == 2
