@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json as json_module
 import logging
@@ -48,6 +49,10 @@ _PATIENCE_SECONDS: Final = 60.0
 _IDLE_SECONDS: Final = 60.0
 _SLOWEST_BYTES_PER_SECOND: Final = 128 * 1024
 
+# Enough for every handler to call at once; more would only queue at the platform. The HTTP session may be shared with
+# other accounts, so that this is each one's own limit.
+_CALLS_AT_ONCE: Final = 300
+
 # aiohttp writes raw bytes in one go and warns above 1 MiB; a file object it writes in pieces.
 _LARGE_BODY_BYTES: Final = 256 * 1024
 
@@ -69,6 +74,7 @@ class OpenAPIClient:
         tokens: Where the access token comes from.
         timeout: Seconds that a call may take, ``/files`` aside.
         pacer: Holds calls back when the platform says that they come too fast; by default nobody does.
+        at_once: How many calls may be under way; more wait for one to end.
     """
 
     def __init__(
@@ -79,8 +85,10 @@ class OpenAPIClient:
         tokens: AccessTokenSource,
         timeout: float = _TIMEOUT_SECONDS,
         pacer: Pacer | None = None,
+        at_once: int = _CALLS_AT_ONCE,
     ) -> None:
         self._http = http
+        self._places = asyncio.Semaphore(at_once)
         self._pacer = pacer if pacer is not None else Pacer(None)
         self._base = api_base.rstrip("/")
         self._tokens = tokens
@@ -310,6 +318,33 @@ class OpenAPIClient:
         return await self._once(request, await self._tokens.get())
 
     async def _once(self, request: _Request, token: str) -> tuple[Any, str]:
+        if self._places.locked():
+            request = await self._wait_place(request)
+        else:
+            await self._places.acquire()
+        try:
+            return await self._exchange(request, token)
+        finally:
+            self._places.release()
+
+    async def _wait_place(self, request: _Request) -> _Request:
+        """Take the place of a call that ends; return the request with the time that is left for it."""
+        began, limit = time.monotonic(), request.timeout.total
+        try:
+            async with asyncio.timeout(limit):
+                await self._places.acquire()
+        except TimeoutError:
+            raise OpenAPIError(
+                f"{request.method} {request.path} failed: too many other calls of this bot were under way for"
+                f" {limit:g} s; send less at once",
+                path=request.path,
+            ) from None
+        if limit is None:
+            return request
+        left = max(limit - (time.monotonic() - began), _LEAST_SECONDS)
+        return request._replace(timeout=aiohttp.ClientTimeout(total=left))
+
+    async def _exchange(self, request: _Request, token: str) -> tuple[Any, str]:
         method, path, url, body, success, timeout = request
         call = f"{method} {path}"
         headers = {"Authorization": f"QQBot {token}", "Content-Type": "application/json; charset=utf-8"}

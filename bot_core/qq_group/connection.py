@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-import aiohttp
+from typing import TYPE_CHECKING
 
 from bot_core.gateway.cluster import Cluster
 from bot_core.gateway.kept import FileSessionStore, SessionKeeper
@@ -15,7 +13,6 @@ from bot_core.gateway.pacing import FilePacingStore
 from bot_core.openapi.client import OpenAPIClient
 from bot_core.openapi.pace import Pacer
 from bot_core.openapi.token import AccessTokenSource
-from bot_core.qq_group.connector import LastUsedFirst
 from bot_core.qq_group.downloads import Downloads
 from bot_core.qq_group.hosting import Hosting, open_hosting
 from bot_core.qq_group.image_store import open_image_store
@@ -23,15 +20,15 @@ from bot_core.qq_group.markdown_images import MarkdownImages
 from bot_core.qq_group.reply import ReplyBook
 from bot_core.qq_group.sending import Sender, SendOptions
 from bot_core.qq_group.settings import AdapterSettings, Platform
+from bot_core.qq_group.shared_http import shared_http_session
 from bot_core.qq_group.upload_room import open_uploads
 
 if TYPE_CHECKING:
+    import aiohttp
+
     from bot_core.adapter import Adapter
 
 __all__ = ("Connection", "open_connection")
-
-# Enough for every handler to send at once; more would only queue at the platform.
-_CONNECTIONS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Connection:
     """What is open.
 
     Attributes:
-        http: Shared by everything here.
+        http: Shared by everything here, and with the other accounts of this process.
         tokens: Of this account.
         api: Typed calls.
         sender: Sends chains.
@@ -84,7 +81,7 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
     """
     platform = Platform.of(settings)
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(_http_session(settings.proxy))
+        http = await stack.enter_async_context(shared_http_session(settings.proxy))
         tokens = AccessTokenSource(
             http, appid=adapter.appid, client_secret=settings.client_secret, token_url=platform.token_url
         )
@@ -113,11 +110,3 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
         )
         sender = Sender(adapter, api, uploads, replies, options, pictures=pictures)
         yield Connection(http, tokens, api, sender, hosting, uploads.downloads, account, keeper)
-
-
-def _http_session(proxy: str | None) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=LastUsedFirst(limit=_CONNECTIONS),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        proxy=proxy,
-    )

@@ -277,3 +277,19 @@ async def test_an_answer_that_is_no_http_does_not_show_the_token_either(platform
             await OpenAPIClient(http, api_base=base, tokens=tokens).get_me()
     assert caught.value.status is None
     assert "token-1" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+@pytest.mark.asyncio
+async def test_calls_above_the_limit_wait_for_a_place_and_not_longer_than_they_may(platform: FakePlatform) -> None:
+    async with aiohttp.ClientSession() as http:
+        tokens = AccessTokenSource(http, appid=APPID, client_secret=SECRET, token_url=platform.token_url)
+        api = OpenAPIClient(http, api_base=platform.base, tokens=tokens, at_once=1)
+        platform.replies += [Reply(delay=0.1), Reply(), Reply()]
+        slow = asyncio.create_task(api.get("/slow"), name="slow")
+        while not platform.calls:  # noqa: ASYNC110 - what is awaited is a list that grows
+            await asyncio.sleep(0.005)
+        with pytest.raises(OpenAPIError, match=r"GET /quick failed: too many other calls .* for 0\.02 s"):
+            await api.request("GET", "/quick", timeout=0.02)
+        await asyncio.gather(slow, api.get("/patient"))
+        assert [call.path for call in platform.calls] == ["/slow", "/patient"]
+        await api.get("/later")  # every place was given back
