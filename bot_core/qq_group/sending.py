@@ -24,7 +24,7 @@ from bot_core.openapi.values import MsgType, SentMessage, Target
 from bot_core.qq_group.posting import Post, Poster
 from bot_core.qq_group.render import PlannedMessage, plan_chain
 from bot_core.qq_group.timing import Timing
-from qqmedia import QQMediaError
+from qqmedia import MediaKind, QQMediaError
 
 if TYPE_CHECKING:
     from bot_core.adapter import Adapter
@@ -379,7 +379,7 @@ class Sender:
         if run.timeout is None:
             post.until = self._until(run)
         post.body["media"] = {"file_info": file_info}
-        if delivery.kind != medium.kind.value and "content" in post.body:
+        if delivery.kind == MediaKind.FILE.value and "content" in post.body:
             await self._say_apart(run, post)
         return file_info, delivery
 

@@ -137,7 +137,9 @@ class Uploads:
             source = await self.downloads.fetch(source, stack)
         host = wide or self._host
         upload = await stack.enter_async_context(host.prepare(kind, source, filename=filename))
-        return Ready(kind, upload=upload, host=wide, filename=filename or upload.filename, given=given, stack=stack)
+        filename = filename or upload.filename
+        # What cannot be made playable is a file by now, where the settings want that.
+        return Ready(upload.kind, upload=upload, host=wide, filename=filename, given=given, stack=stack)
 
     # --- for each message
 

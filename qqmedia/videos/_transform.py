@@ -49,18 +49,18 @@ class VideoTransform:
         )
 
     async def apply(self, upload: Upload, /) -> Upload:
-        """Return the video as it is, or made anew; what cannot be made anew is sent as it is, with a note."""
+        """Return the video as it is, or made anew; where that cannot be, what the options say, with a note."""
         if self._options.convert == "off" or await self._acceptable(upload):
             return upload
         try:
             return await self._jobs.run(partial(self._anew, upload), timeout=self._options.timeout)
         except NoConverter as error:
-            return self._as_it_is(upload, "no ffmpeg", f"{error}; install ffmpeg")
+            return self._otherwise(upload, "no ffmpeg", f"{error}; install ffmpeg")
         except CannotConvert as error:
-            return self._as_it_is(upload, "failed", str(error))
+            return self._otherwise(upload, "failed", str(error))
         except TimeoutError:
             why = f"it took more than {self._options.timeout:g} s; raise timeout (QQMEDIA_VIDEO_TIMEOUT)"
-            return self._as_it_is(upload, "slow", why)
+            return self._otherwise(upload, "slow", why)
 
     async def aclose(self) -> None:
         """Stop what is running; its child is killed."""
@@ -78,14 +78,17 @@ class VideoTransform:
         filename = f"{PurePath(upload.filename).stem or 'video'}.mp4"
         return upload.with_content(made.path, content_type=_MP4, filename=filename, note=made.note)
 
-    def _as_it_is(self, upload: Upload, cause: str, why: str) -> Upload:
-        """Send it all the same, and say so once for each cause."""
+    def _otherwise(self, upload: Upload, cause: str, why: str) -> Upload:
+        """Send it as it is, or as a file card, and say so once for each cause."""
         level = logging.DEBUG if cause in self._told else logging.WARNING
         self._told.add(cause)
+        card = self._options.otherwise == "card"
         logger.log(
             level,
-            "the video %r (%s, %d bytes) goes as it is, though phones may not play it or it comes as a file card: %s;"
-            " or set QQMEDIA_VIDEO_CONVERT=off (said once)",
-            upload.filename, upload.content_type, upload.size, why,
+            "the video %r (%s, %d bytes) goes %s: %s; or set QQMEDIA_VIDEO_CONVERT=off (said once)",
+            upload.filename, upload.content_type, upload.size,
+            "as a file card" if card else "as it is, though phones may not play it or it comes as a file card", why,
         )  # fmt: skip
+        if card:
+            return replace(upload, kind=MediaKind.FILE, notes=(*upload.notes, f"a file card: {why}"))
         return replace(upload, notes=(*upload.notes, f"sent as it is: {why}"))

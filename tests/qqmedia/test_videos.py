@@ -211,8 +211,9 @@ async def test_it_can_be_turned_off(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"convert": "always"}, {"max_bytes": 10}, {"max_bytes": 1e6 + 0.5}, {"timeout": 0}, {"timeout": True}]
-)
+    "wrong", [{"convert": "always"}, {"max_bytes": 10}, {"max_bytes": 1e6 + 0.5}, {"timeout": 0}, {"timeout": True},
+              {"otherwise": "drop"}]
+)  # fmt: skip
 def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=f"video {next(iter(wrong))} must be"):
         VideoOptions(**wrong)
@@ -294,6 +295,20 @@ async def test_without_ffmpeg_it_goes_as_it_is_with_one_warning(
     assert "'clip.webm' (video/webm" in line
     assert "install ffmpeg" in line
     assert "QQMEDIA_VIDEO_CONVERT=off" in line
+
+
+@pytest.mark.asyncio
+async def test_without_ffmpeg_it_goes_as_a_file_where_that_is_set(
+    with_nothing: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QQMEDIA_VIDEO_OTHERWISE", "card")
+    async with memory_host() as host:
+        upload, data = await prepared(host, WEBM, "clip.webm")
+        assert (upload.kind, upload.filename, upload.content_type, data) == ("file", "clip.webm", "video/webm", WEBM)
+        assert upload.notes[0].startswith("a file card: ")
+        assert await host.get_video(WEBM)  # where only the URL counts, it is one as before
+    [line] = said(caplog)
+    assert "goes as a file card" in line
 
 
 @pytest.mark.asyncio

@@ -113,6 +113,24 @@ async def test_everything_arrives_at_any_size(by: str, tmp_path: Path) -> None:
     assert not [one for one in sandbox.refused if one.status == 413]
 
 
+async def test_a_video_that_cannot_be_made_playable_goes_as_a_file_card_where_that_is_set(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("QQMEDIA_VIDEO_OTHERWISE", "card")
+    monkeypatch.setenv("QQMEDIA_VIDEO_MAX_BYTES", str(256 * KIB))
+    monkeypatch.setenv("PATH", "")  # no ffmpeg
+    clip = tmp_path / "holiday.mp4"
+    await asyncio.to_thread(clip.write_bytes, mp4(300 * KIB))
+    async with outbox(sandbox) as out:
+        for way in ("bytes", "cache"):
+            delivery = await out.video(clip)
+            assert (delivery.kind, delivery.way, delivery.notes[0][:11]) == ("file", way, "a file card")
+        assert (await out.video(mp4(100 * KIB))).kind == "video"
+    media = sandbox.arrived[0].media
+    assert media is not None
+    assert (media.file_type.name, media.file_name, media.size) == ("FILE", "holiday.mp4", len(mp4(300 * KIB)))
+
+
 async def test_a_delivery_says_what_happened(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with outbox(sandbox, inline_limit=KIB) as out:
