@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
 import sys
@@ -61,6 +62,7 @@ class MinimalBot:
         self.headers: dict[str, str] = {}
         self.hosted: dict[str, bytes | Path] = {}
         self.base = ""
+        self.numbers = itertools.count()
         self.infos: dict[tuple[str, str], str] = {}
         self.threads = ThreadPoolExecutor(os.cpu_count(), initializer=low_priority)
         self.tasks: set[asyncio.Task[None]] = set()
@@ -138,6 +140,7 @@ class MinimalBot:
         digest = hashlib.sha256(body).hexdigest() if isinstance(body, bytes) else str(body)
         info = self.infos.get((group, digest))
         if info is None:
+            name = f"{next(self.numbers)}-{name}"  # eight groups may be shown the same at once
             self.hosted[name] = body
             url = f"{self.api}/v2/groups/{group}/files"
             request = {"file_type": file_type, "url": self.base + name, "srv_send_msg": False}

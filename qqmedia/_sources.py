@@ -110,7 +110,7 @@ def _from_bytes(content: bytes, limits: Limits) -> Loaded:
         raise MediaSourceError(f"{limits.kind} was given as empty bytes; {_EXPECTED}")
     if size > limits.max_bytes:
         raise too_large(f"the {limits.kind}", size, limits.max_bytes)
-    digest = hashlib.sha256(content).hexdigest() if limits.hashed else ""
+    digest = limits.digests.of_bytes(content) if limits.hashed else ""
     return Loaded(content=content, size=size, head=content[:HEAD_BYTES], sha256=digest)
 
 

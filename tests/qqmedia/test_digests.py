@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,23 @@ def test_only_so_many_are_kept(tmp_path: Path) -> None:
         digests.put(tmp_path / str(number), FileStamp(number, 1, 0), "digest")
     assert digests.get(tmp_path / "0", FileStamp(0, 1, 0)) is None
     assert digests.get(tmp_path / "1999", FileStamp(1999, 1, 0)) == "digest"
+
+
+@pytest.mark.parametrize("size", [10, 16 * 1024, 100_000, 1024 * 1024, 2_000_000])
+def test_bytes_have_their_own_digest_however_alike_they_are(size: int) -> None:
+    """Those that differ in one place only share everything by which they are found again."""
+    digests = Digests()
+    first, second = bytes(size), b"\x01" + bytes(size - 1)
+    for content in (first, second, bytes(bytearray(second)), first, second):
+        assert digests.of_bytes(content) == hashlib.sha256(content).hexdigest()
+
+
+def test_of_the_bytes_that_came_last_no_more_is_kept_than_fits() -> None:
+    digests = Digests()
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            digests.of_bytes(bytes([number]) * 300_000)
+        assert tracemalloc.get_traced_memory()[0] < 9_000_000
+    finally:
+        tracemalloc.stop()
