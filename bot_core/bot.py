@@ -64,6 +64,7 @@ class AmiyaBot(HandlerBook):
         self._dispatcher: Dispatcher | None = None
         self._started = False
         self._stopping = False
+        self._given_up = False  # stopped by its owner after it had ended by itself
         self._ended = asyncio.Event()
 
     @property
@@ -103,7 +104,8 @@ class AmiyaBot(HandlerBook):
                 logger.info("bot %s was closed before it started", self.appid)
                 return
             with interrupts(self._interrupted):
-                async with health_listener(getattr(self.instance, "health", None), self.status), self.instance.open():
+                health = health_listener(getattr(self.instance, "health", None), self.status, lambda: self._given_up)
+                async with health, self.instance.open():
                     await self._serve()
         finally:
             self._ended.set()
@@ -112,6 +114,7 @@ class AmiyaBot(HandlerBook):
 
     def stop(self) -> None:
         """Ask the bot to end, without waiting for it; again does nothing."""
+        self._given_up = self._given_up or self._ended.is_set()
         if self._stopping:
             return
         self._stopping = True

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 import pytest
 
+from bot_core.errors import GatewayError
 from bot_core.health import health_listener, parse_address
 from bot_core.status import BotStatus, ShardStatus
 from qqmedia.errors import ConfigurationError
@@ -53,3 +56,62 @@ async def test_all_shards_must_be_live(states: tuple[str, ...], status: int, unu
 async def test_nothing_listens_where_nothing_was_asked_for() -> None:
     async with health_listener(None, lambda: BotStatus(appid="1")):
         pass
+
+
+async def _ask(port: int) -> tuple[int, dict[str, Any]]:
+    async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/healthz") as answer:
+        return answer.status, await answer.json()
+
+
+def _bot(appid: str, state: str = "live") -> Callable[[], BotStatus]:
+    return lambda: BotStatus(appid=appid, shards=(ShardStatus(index=0, count=1, state=state),))
+
+
+@pytest.mark.asyncio
+async def test_bots_of_one_process_share_an_address_and_it_tells_of_all(unused_tcp_port: int) -> None:
+    address = f"127.0.0.1:{unused_tcp_port}"
+    both_are_in = asyncio.Barrier(3)
+
+    async def live(appid: str, state: str) -> None:
+        async with health_listener(address, _bot(appid, state)):
+            await both_are_in.wait()
+            await both_are_in.wait()
+
+    async with asyncio.TaskGroup() as tasks:  # at the same moment: who comes second waits until it is open
+        tasks.create_task(live("1", "live"), name="1")
+        tasks.create_task(live("2", "resuming"), name="2")
+        await both_are_in.wait()
+        status, told = await _ask(unused_tcp_port)
+        assert (status, told["healthy"]) == (503, False)
+        assert [(one["appid"], one["healthy"]) for one in told["accounts"]] == [("1", True), ("2", False)]
+        assert "appid" not in told
+        await both_are_in.wait()
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await _ask(unused_tcp_port)
+
+
+@pytest.mark.asyncio
+async def test_an_account_that_died_is_not_well_until_it_is_given_up_or_comes_back(unused_tcp_port: int) -> None:
+    address, given_up = f"127.0.0.1:{unused_tcp_port}", False
+    async with health_listener(address, _bot("1")):
+        with pytest.raises(GatewayError):
+            async with health_listener(address, _bot("2"), lambda: given_up):
+                raise GatewayError("banned")
+        status, told = await _ask(unused_tcp_port)
+        assert status == 503
+        assert [one["healthy"] for one in told["accounts"]] == [True, False]
+        given_up = True
+        assert (await _ask(unused_tcp_port))[0] == 200
+        given_up = False
+        async with health_listener(address, _bot("2")):
+            status, told = await _ask(unused_tcp_port)
+            assert (status, len(told["accounts"])) == (200, 2)
+        status, told = await _ask(unused_tcp_port)
+        assert (status, told["appid"]) == (200, "1")
+
+
+@pytest.mark.asyncio
+async def test_any_free_port_is_another_one_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "bot_core.health")
+    async with health_listener("127.0.0.1:0", _bot("1")), health_listener("127.0.0.1:0", _bot("2")):
+        assert len({record.getMessage() for record in caplog.records}) == 2
