@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Annotated, Final
 
 import typer
@@ -39,6 +40,19 @@ _DOES: Final = {
     CodeKind.MEDIA_EXPIRED: ("uploaded again once", "重新上传一次"),
 }
 
+# Where it knows something better about one code.
+_ACCEPTABLE: Final = (
+    "the medium is made anew in a format that is surely taken, else it goes as a file card",
+    "转换为通用格式后重发，仍不接受则改为文件卡片",
+)
+_DOES_ABOUT: Final = {
+    850019: _ACCEPTABLE,
+    40034002: _ACCEPTABLE,
+    40034004: _DOES[CodeKind.MEDIA_EXPIRED],
+    40034141: ("the pictures go another way, and the message is sent once more", "图片改走另一方式后重发一次"),
+    40093001: ("asked again for as long as the platform says", "在平台给定的时限内反复重试"),
+}
+
 _PAGE_HEAD: Final = """\
 # The platform's error codes
 
@@ -51,29 +65,34 @@ This page is made from `bot_core/openapi/_code_table.py`: `qqbot explain --page 
 
 
 def explain_command(
-    code: Annotated[int | None, typer.Argument(help="A code from a log line, such as 850026.", metavar="CODE")] = None,
+    codes: Annotated[
+        list[int] | None, typer.Argument(help="Codes from log lines, such as 850026.", metavar="CODE...")
+    ] = None,
     *,
     page: Annotated[bool, typer.Option("--page", help="Print the page of all codes, in Markdown.")] = False,
 ) -> None:
-    """Say what a code of the QQ platform means, and what to do about it.
+    """Say what codes of the QQ platform mean, and what to do about them.
 
-    Exit code 1: the code is not known.
+    Exit code 1: one of them is not known.
     """
     if page:
         typer.echo(codes_page(), nl=False)
         return
-    if code is None:
+    if not codes:
         raise typer.BadParameter("give a code, such as 850026, or --page")
-    known = look_up(code)
-    if known is None:
+    unknown = [code for code in codes if look_up(code) is None]
+    for code in codes:
+        known = look_up(code)
+        for line in _lines(code, known) if known else ():
+            typer.echo(line)
+    for code in unknown:
         typer.echo(
             f"{code}: not a code that is known here. An error with it is judged by its HTTP status; the platform's\n"
             "support can tell more from the trace id in the log line. | 未知错误码，请凭日志中的 trace id 咨询平台。",
             err=True,
         )
+    if unknown:
         raise typer.Exit(1)
-    for line in _lines(code, known):
-        typer.echo(line)
 
 
 def codes_page() -> str:
@@ -83,13 +102,23 @@ def codes_page() -> str:
         codes = [code for code in CODES.values() if code.kind is kind]
         if not codes:
             continue
-        does, does_zh = _DOES[kind]
-        lines += [f"## {kind.value}\n", f"The bot: {does}. | {does_zh}。\n"]
-        for advice in dict.fromkeys((code.advice_en, code.advice_zh) for code in codes):
-            lines += [f"You: {advice[0]}. | {advice[1]}。\n", "| code | meaning | 含义 | error |", "|---|---|---|---|"]
-            lines += [_row(code) for code in codes if (code.advice_en, code.advice_zh) == advice]
-            lines.append("")
+        lines.append(f"## {kind.value}\n")
+        for does, rows in groupby(sorted(codes, key=lambda code: code.number in _DOES_ABOUT), key=_does):
+            lines.append(f"The bot: {does[0]}. | {does[1]}。\n")
+            lines += _tables(list(rows))
     return "\n".join(lines)
+
+
+def _tables(codes: list[Code]) -> Iterator[str]:
+    for advice in dict.fromkeys((code.advice_en, code.advice_zh) for code in codes):
+        yield f"You: {advice[0]}. | {advice[1]}。\n"
+        yield from ("| code | meaning | 含义 | error |", "|---|---|---|---|")
+        yield from (_row(code) for code in codes if (code.advice_en, code.advice_zh) == advice)
+        yield ""
+
+
+def _does(code: Code) -> tuple[str, str]:
+    return _DOES_ABOUT.get(code.number) or _DOES[code.kind]
 
 
 def _row(code: Code) -> str:
@@ -98,7 +127,7 @@ def _row(code: Code) -> str:
 
 
 def _lines(number: int, code: Code) -> Iterator[str]:
-    does, does_zh = _DOES[code.kind]
+    does, does_zh = _does(code)
     yield f"{number}: {code.meaning_en}"
     yield f"  class    {code.kind.value} ({error_class(number).__name__})"
     yield f"  the bot  {does}"

@@ -34,6 +34,23 @@ def test_a_code_that_nobody_knows_says_so() -> None:
     assert "trace id" in result.output
 
 
+def test_several_codes_are_explained_at_once() -> None:
+    result = CliRunner().invoke(app, ["explain", "850026", "7", "304080"])
+    assert result.exit_code == 1
+    assert "850026: " in result.output
+    assert "304080: " in result.output
+    assert "7: not a code that is known here" in result.output
+
+
+@pytest.mark.parametrize(
+    ("code", "does"),
+    [(850019, "file card"), (40034004, "uploaded again"), (40034141, "another way"), (40093001, "asked")],
+)
+def test_what_the_bot_does_about_one_code_is_said(code: int, does: str) -> None:
+    [line] = [one for one in CliRunner().invoke(app, ["explain", str(code)]).output.splitlines() if "the bot" in one]
+    assert does in line
+
+
 @pytest.mark.parametrize("arguments", [[], ["words"]])
 def test_without_a_code_it_is_a_usage_error(arguments: list[str]) -> None:
     result = CliRunner().invoke(app, ["explain", *arguments])
