@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 from qqmedia.proxy import ProxyConnector
 
 __all__ = ("LastUsedFirst",)
+
+# More than benchmarks and busy bots have under way at once; what a larger burst opened is closed behind it.
+_MOST_IDLE: Final = 64
 
 
 class LastUsedFirst(ProxyConnector):
     """A connector that takes, of its idle connections, the one that was used last.
 
     aiohttp takes the one that rested longest. So a burst, such as the replay after Resume, opens a hundred, and a bot
-    that answers ten messages a second then uses each of them before its rest ends, and keeps them for ever.
+    that answers ten messages a second then uses each of them before its rest ends, and keeps them for ever. Of one
+    address no more than 64 are kept.
     """
 
-    def _release(self, key: Any, *arguments: Any, **named: Any) -> None:
+    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
         # There is no public way. Where aiohttp comes to keep them otherwise, its own order holds.
         before = len(self._idle(key))
-        super()._release(key, *arguments, **named)
+        super()._release(key, protocol, should_close=should_close or before >= _MOST_IDLE)
         idle = self._idle(key)
         if isinstance(idle, deque) and len(idle) > before:  # else it was closed
             idle.rotate(1)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from aiohttp import ClientError, web
 from aiohttp.http import HttpProcessingError
+from multidict import CIMultiDictProxy
 
 from bot_core.gateway.actions import Dispatch
 from bot_core.openapi.values import Opcode
@@ -145,11 +146,8 @@ class WebhookServer:
     async def _receive(self, request: web.BaseRequest, path: str) -> bytes:
         """Prove that the platform sent it, before a byte of it is understood; then do it. Return the answer."""
         headers = request.headers
-        try:
-            appid, timestamp = headers["X-Bot-Appid"], headers["X-Signature-Timestamp"]
-            signature = headers["X-Signature-Ed25519"]
-        except KeyError:
-            raise RefusedError(Reason.HEADERS) from None
+        appid, timestamp = _only(headers, "X-Bot-Appid"), _only(headers, "X-Signature-Timestamp")
+        signature = _only(headers, "X-Signature-Ed25519")
         door = self._doors.get((path, appid))
         if door is None:
             raise RefusedError(Reason.APPID)
@@ -174,6 +172,14 @@ class WebhookServer:
     def _is_trusted(self, address: str) -> bool:
         parsed = ipaddress.ip_address(address)
         return any(parsed in network for network in self._proxies)
+
+
+def _only(headers: CIMultiDictProxy[str], name: str) -> str:
+    """Return a header that must be there once: of two, a proxy may have judged the other one."""
+    values = headers.getall(name, ())
+    if len(values) != 1:
+        raise RefusedError(Reason.HEADERS)
+    return values[0]
 
 
 def _frame(body: bytes) -> dict[str, Any]:
@@ -217,6 +223,8 @@ def _taken(door: Door, signature: str, frame: dict[str, Any]) -> bytes:
 def _validated(door: Door, data: object) -> bytes:
     """Prove to the console that this bot knows the secret. Only for who proved the same: see `signature`."""
     token, moment = (data.get("plain_token"), data.get("event_ts")) if isinstance(data, dict) else (None, None)
+    if type(moment) is int:  # the platform's numbers come either way
+        moment = str(moment)
     if not isinstance(token, str) or not isinstance(moment, str):
         raise RefusedError(Reason.BODY)
     logger.info("webhook of bot %s: the platform checks the address", door.appid)

@@ -9,6 +9,7 @@ import time
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
 
 from bot_core.errors import AuthenticationError, OpenAPIError
 from bot_core.gateway.actions import Dispatch
@@ -87,6 +88,11 @@ async def test_op_13_is_answered_with_the_official_sample(receiver: WebhookRecei
         "signature": "87befc99c42c651b3aac0278e71ada338433ae26fcb24307bdc5ad38c1adc2d0"
         "1bcfcadc0842edac85e85205028a1132afe09280305f13aa6909ffc2d652c706",
     }
+
+
+async def test_the_time_of_op_13_may_be_a_number(receiver: WebhookReceiver, platform: Platform) -> None:
+    asked = {"op": 13, "d": {"plain_token": "Arq0D5A61EgUu4OxUvOp", "event_ts": 1725442341}}
+    assert await platform.post(receiver, asked) == await platform.post(receiver, validation())
 
 
 async def test_op_13_signs_nothing_for_a_stranger(receiver: WebhookReceiver, platform: Platform) -> None:
@@ -172,6 +178,25 @@ async def test_missing_and_malformed_headers_are_refused(
     headers: dict[str, str | None], receiver: WebhookReceiver, platform: Platform, events: Events
 ) -> None:
     assert await platform.post(receiver, event(), headers=headers) == REFUSED
+    assert not events.got
+
+
+@pytest.mark.parametrize("name", ["X-Bot-Appid", "X-Signature-Ed25519", "X-Signature-Timestamp"])
+@pytest.mark.parametrize("other", [None, "1"])
+async def test_a_header_that_is_there_twice_is_refused(
+    name: str, other: str | None, receiver: WebhookReceiver, platform: Platform, events: Events
+) -> None:
+    body, moment = json.dumps(event()).encode(), str(int(time.time()))
+    right = {
+        "X-Bot-Appid": APPID,
+        "X-Signature-Timestamp": moment,
+        "X-Signature-Ed25519": BotKey.of(SECRET).sign(moment.encode() + body),
+    }
+    given = CIMultiDict(right)
+    given.add(name, other or right[name])
+    url = f"http://127.0.0.1:{receiver.port}/qqbot"
+    async with aiohttp.ClientSession() as http, http.post(url, data=body, headers=given) as response:
+        assert response.status == 401
     assert not events.got
 
 
