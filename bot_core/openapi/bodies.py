@@ -21,10 +21,12 @@ class Base64Source:
     Attributes:
         open: Returns a new file object at the beginning; called, and read from, in a thread.
         size: How many bytes it holds.
+        moved: Called with how many bytes are left, whenever a piece of it leaves.
     """
 
     open: Callable[[], BinaryIO]
     size: int
+    moved: Callable[[int], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +49,16 @@ def streamed_json(start: bytes, source: Base64Source, end: bytes) -> StreamedBod
         yield start
         file = await asyncio.to_thread(source.open)
         try:
-            while piece := await asyncio.to_thread(_encoded, file):
-                yield piece
+            for left in range(source.size, 0, -_PIECE_BYTES):
+                source.moved(left)
+                yield await asyncio.to_thread(_encoded, file, min(left, _PIECE_BYTES))
         finally:
             await asyncio.to_thread(file.close)
         yield end
+        source.moved(0)
 
     return StreamedBody(len(start) + -(-source.size // 3) * 4 + len(end), pieces)
 
 
-def _encoded(file: BinaryIO) -> bytes:
-    return base64.b64encode(file.read(_PIECE_BYTES))
+def _encoded(file: BinaryIO, size: int) -> bytes:
+    return base64.b64encode(file.read(size))

@@ -26,6 +26,9 @@ _ONE_PIECE_BYTES: Final = 256 * 1024
 # Each holds no more than a few MiB; what else a line could carry at once is little.
 _AT_ONCE: Final = 8
 
+# Nothing of a body moved for so long: the line is dead. When it is all there, the platform has what any call has.
+_IDLE_SECONDS: Final = 60.0
+
 _TOO_LARGE: Final = 413
 _RETRIES: Final = 4
 _WAIT: Final = 0.5
@@ -41,11 +44,19 @@ class BytesWay:
         chunked: Uploads in parts.
         inline_limit: Up to how many bytes go in one request; less, once the platform says that this is too much.
         sleep: Waits between tries.
+        idle_seconds: After how many seconds without any progress a large body is given up.
     """
 
     def __init__(
-        self, api: OpenAPIClient, chunked: ChunkedUploads, *, inline_limit: int, sleep: Sleep = asyncio.sleep
+        self,
+        api: OpenAPIClient,
+        chunked: ChunkedUploads,
+        *,
+        inline_limit: int,
+        sleep: Sleep = asyncio.sleep,
+        idle_seconds: float = _IDLE_SECONDS,
     ) -> None:
+        self._idle_seconds = idle_seconds
         self._api = api
         self._chunked = chunked
         self._inline_limit = inline_limit
@@ -82,9 +93,12 @@ class BytesWay:
         """Upload in one request; `None`: it is too large for that, or was cut as it would be then."""
         streamed = upload.size > _ONE_PIECE_BYTES
 
+        name = file_name if file_type is FileType.FILE else None
+
         async def post() -> FileInfo:
-            data = Base64Source(upload.open, upload.size) if streamed else await _encoded(upload)
-            name = file_name if file_type is FileType.FILE else None
+            if streamed:
+                return await self._post_streamed(upload, target, file_type, name)
+            data = await _encoded(upload)
             return await self._api.post_file(target, file_type=file_type, file_data=data, file_name=name)
 
         def may_help(error: OpenAPIError) -> bool:
@@ -103,6 +117,25 @@ class BytesWay:
             # A front proxy that finds a body too large may cut the line in the middle of it, without a word.
             logger.info("a body of %d bytes was cut, it goes up in parts: %s", upload.size, error)
             return None
+
+    async def _post_streamed(self, upload: Upload, target: Target, file_type: FileType, name: str | None) -> FileInfo:
+        """Post it while it is read; give up where nothing moves any more."""
+        idle, clock = asyncio.timeout(None), asyncio.get_running_loop().time
+
+        def moved(left: int) -> None:
+            if not idle.expired():
+                idle.reschedule(clock() + self._idle_seconds if left else None)
+
+        data = Base64Source(upload.open, upload.size, moved)
+        try:
+            async with idle:
+                return await self._api.post_file(target, file_type=file_type, file_data=data, file_name=name)
+        except TimeoutError as error:
+            if not idle.expired():
+                raise
+            raise OpenAPIError(
+                f"the upload of {upload.filename} failed: nothing moved for {self._idle_seconds:g} s"
+            ) from error
 
     def _lower_limit(self, refused: int) -> None:
         limit = min(self._inline_limit, refused * 3 // 4)

@@ -11,19 +11,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
 from bot_core.chain import Chain
 from bot_core.errors import OpenAPIError, QuotaError
 from bot_core.openapi.chunks import read_plan
+from bot_core.openapi.client import OpenAPIClient
 from bot_core.openapi.part_store import PartStore
-from bot_core.openapi.values import FileType
+from bot_core.openapi.token import AccessTokenSource
+from bot_core.openapi.values import FileType, Scene, Target
+from bot_core.qq_group.bytes_way import BytesWay
+from bot_core.qq_group.chunked import ChunkedUploads
 from bot_core.qq_group.digests import digests_of
+from bot_core.qq_group.trying import Trail
 from bot_core.sandbox import Sandbox, SandboxOptions
 from bot_core.sandbox._option_groups import ChunkOptions
+from qqmedia import MediaKind
 from qqmedia.guard import GuardedSession
-from qqmedia.testing import Resolved
+from qqmedia.testing import Resolved, memory_host
 from tests.bot_core.qq_group.conftest import mp4, png
 from tests.bot_core.qq_group.uploading import KIB, MIB, outbox, platform_that_forgets, sha256, web_server
 
@@ -358,6 +365,35 @@ async def test_a_large_body_that_is_cut_goes_up_in_parts() -> None:
     async with Sandbox.open(options()) as sandbox, outbox(sandbox) as out:
         sandbox.faults.cut("files")
         assert (await out.video(VIDEO)).way == "chunks"
+
+
+@pytest.mark.asyncio
+async def test_a_large_body_of_which_nothing_moves_any_more_is_given_up() -> None:
+    async def hang(_: web.BaseRequest) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with (
+        Sandbox.open(options()) as sandbox,
+        web_server(hang) as base,
+        outbox(sandbox) as out,
+        aiohttp.ClientSession() as http,
+        memory_host() as host,
+        host.prepare(MediaKind.VIDEO, mp4(24 * MIB)) as upload,
+    ):
+        await out.video(mp4())
+        tokens = AccessTokenSource(
+            http, appid="1020", client_secret="secret", token_url=f"{sandbox.api_base}/app/getAppAccessToken"
+        )
+        session = GuardedSession(everything=True)
+        chunked = ChunkedUploads(out.adapter.api, PartStore(session, plain_http=True))
+        way = BytesWay(
+            OpenAPIClient(http, api_base=base, tokens=tokens), chunked, inline_limit=30 * MIB, idle_seconds=0.1
+        )
+        target = Target(Scene.GROUP, "G1")
+        _, how = await way.upload(upload, target, file_type=FileType.VIDEO, file_name=None, trail=Trail())
+        await session.aclose()
+    assert how == "chunks"
 
 
 @pytest.mark.asyncio
