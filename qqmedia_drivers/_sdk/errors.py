@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -22,7 +23,8 @@ from qqmedia_drivers._sdk.threads import StoppedError
 
 __all__ = ("STATUSES", "Answer", "ErrorTable", "Reason")
 
-_MESSAGE_CHARACTERS: Final = 200  # of what the service says
+_MESSAGE_CHARACTERS: Final = 200  # of what the service, or the SDK, says
+_NOT_FOUND: Final = 404
 _NO_REGION: Final = "in the service's console"  # stands where a service does not say which region is right
 
 
@@ -58,11 +60,17 @@ class Answer:
     request_id: str = ""
     right_region: str = ""
 
+    @property
+    def absent(self) -> bool:
+        """Whether it says that there is no such object; without a code, the bucket may be what is not there."""
+        return self.code == "NoSuchKey" or (self.status == _NOT_FOUND and not self.code)
+
 
 STATUSES: Final[Mapping[int, Reason]] = {
     301: Reason(StorageMisconfiguredError, "bucket {bucket!r} is elsewhere: check region and endpoint_url"),
+    302: Reason(StorageMisconfiguredError, "somebody before {endpoint} redirects: a portal to log in at?"),
     307: Reason(StorageMisconfiguredError, "bucket {bucket!r} is elsewhere: check region and endpoint_url"),
-    400: Reason(StorageMisconfiguredError, "check region and endpoint_url"),
+    400: Reason(StorageMisconfiguredError, "check region, endpoint_url, and acl where it is set"),
     401: Reason(StoragePermissionError, "check the credentials"),
     403: Reason(StoragePermissionError, "the credentials do not allow this in bucket {bucket!r}"),
     404: Reason(StorageNotFoundError, "there is no such thing in bucket {bucket!r}"),
@@ -83,6 +91,11 @@ _NOT_TRUSTED: Final = Reason(
 )
 _NO_TLS: Final = Reason(StorageMisconfiguredError, "does {endpoint} speak https? check endpoint_url")
 _NO_TLS_REASONS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
+# `http.client` shows the value, and it may be a token.
+_NO_HEADER: Final = re.compile(r"Invalid header value")
+_ODD_SECRET: Final = Reason(
+    StorageMisconfiguredError, "the credentials hold a line break or another odd character: copy them again"
+)
 _BROKEN: Final = Reason(StorageUnavailableError, "the connection to {endpoint} broke")
 
 
@@ -91,6 +104,7 @@ class ErrorTable:
 
     Args:
         answer: Gives what the service said, for exceptions that carry an answer; `None` for the others.
+        unwrap: Gives what lies below an error that keeps only a text, and would hide even that a call was stopped.
         codes: What the service's codes mean.
         classes: What exceptions without an answer mean; the first that fits counts, so the narrow ones come first.
             Faults of TLS are known here already.
@@ -102,14 +116,16 @@ class ErrorTable:
     def __init__(
         self,
         *,
-        answer: Callable[[Exception], Answer | None],
+        answer: Callable[[BaseException], Answer | None],
+        unwrap: Callable[[Exception], BaseException] = lambda error: error,
         codes: Mapping[str, Reason],
         classes: Sequence[tuple[type[Exception], Reason]],
         facts: Mapping[str, str],
         secrets: Collection[str] = (),
-        describe: Callable[[Exception], str] = str,
+        describe: Callable[[BaseException], str] = str,
     ) -> None:
         self._answer = answer
+        self._unwrap = unwrap
         self._codes = codes
         self._classes = classes
         self._facts = facts
@@ -129,15 +145,23 @@ class ErrorTable:
             yield
         except (QQMediaError, StoppedError):
             raise
-        except Exception as error:  # whatever an SDK and the libraries below it raise
-            _let_go(error)
-            raise self.translate(error, opening) from error
+        except Exception as error:  # noqa: BLE001 - whatever an SDK raises; it is raised again
+            below = self._unwrap(error)
+            _let_go(below)
+            if isinstance(below, QQMediaError | StoppedError) or not isinstance(below, Exception):
+                raise below from None
+            # Below that one, the value stands in a text.
+            raise self.translate(below, opening) from (None if _NO_HEADER.search(str(below)) else below)
+
+    def answer(self, error: Exception) -> Answer | None:
+        """Return what the service said, if it said something."""
+        return self._answer(self._unwrap(error))
 
     def translate(self, error: Exception, opening: str = "") -> StorageError:
         """Return our error for the SDK's."""
         answer = self._answer(error)
         if answer is None:
-            reason, said, right_region = self._by_class(error), self._describe(error) or type(error).__name__, ""
+            reason, said, right_region = self._by_class(error), self._words(error), ""
         else:
             reason, said, right_region = self._by_answer(answer), _said(answer), answer.right_region
         way_out = reason.way_out.format_map({**self._facts, "right_region": right_region or _NO_REGION})
@@ -149,7 +173,13 @@ class ErrorTable:
             text = text.replace(secret, "***")
         return text
 
+    def _words(self, error: Exception) -> str:
+        said = " ".join(self._describe(error).split())[:_MESSAGE_CHARACTERS].rstrip(".") or type(error).__name__
+        return "Invalid header value" if _NO_HEADER.search(said) else said
+
     def _by_class(self, error: Exception) -> Reason:
+        if _NO_HEADER.search(str(error)):
+            return _ODD_SECRET
         if (tls := _tls_error(error)) is not None:  # SDKs give one class for a bad certificate and for a broken line
             if isinstance(tls, ssl.SSLCertVerificationError):
                 return _NOT_TRUSTED

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-__all__ = ("BucketSettings", "VendorVariables", "WebAddress", "also")
+__all__ = ("BucketSettings", "KeyId", "Secret", "VendorVariables", "WebAddress", "also")
 
 _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})
@@ -57,7 +57,10 @@ def also(name: str, *others: str) -> AliasChoices:
 
 
 def _web_address(url: str) -> str:
+    if "://" not in url:  # consoles show addresses so
+        url = f"https://{url}"
     parts = urlsplit(url)
+    _ = parts.port  # a ValueError, if it is no number
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be http://HOST or https://HOST, a path may follow")
     if parts.username or parts.password:
@@ -74,6 +77,19 @@ def _verify(value: Any) -> Any:
     return value
 
 
+def _stripped(value: Any) -> Any:
+    """Take off what a copy from the console brings along."""
+    return value.strip() if isinstance(value, str) else value
+
+
+def _sendable(value: Any) -> Any:
+    """Refuse what no header can hold; libraries would show it when they say so."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("must be ASCII without blanks and line breaks: copy it again")
+    return value
+
+
 def _prefix(prefix: str) -> str:
     prefix = prefix.lstrip("/")
     parts = prefix.removesuffix("/").split("/")
@@ -83,6 +99,8 @@ def _prefix(prefix: str) -> str:
 
 
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+Secret = Annotated[SecretStr, BeforeValidator(_stripped), Field(min_length=1), AfterValidator(_sendable)]
+KeyId = Annotated[str, BeforeValidator(_stripped), Field(min_length=1), AfterValidator(_sendable)]
 
 
 class BucketSettings(BaseModel):
@@ -104,7 +122,7 @@ class BucketSettings(BaseModel):
         part_size_mib: Larger bodies are uploaded in parts of this many MiB.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
 
     bucket: str = Field(min_length=1)
     prefix: Annotated[str, AfterValidator(_prefix)] = Field("qqmedia/", validation_alias=also("prefix", "path"))

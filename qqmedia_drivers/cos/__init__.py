@@ -24,7 +24,7 @@ def _settings_class() -> type[CosSettings]:
 
 
 def _load() -> Callable[[CosSettings, DriverContext], AbstractAsyncContextManager[Driver]]:
-    from qqmedia_drivers.cos._driver import open_cos  # noqa: PLC0415 - discovery loads no SDK
+    from qqmedia_drivers.cos._store import open_cos  # noqa: PLC0415 - discovery loads no SDK
 
     return open_cos
 

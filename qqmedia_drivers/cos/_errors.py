@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Final
 
 from qcloud_cos.cos_exception import CosClientError, CosServiceError
@@ -19,7 +18,7 @@ from qqmedia import (
 from qqmedia_drivers._sdk.errors import Answer, Reason
 from qqmedia_drivers._sdk.http import HTTP_REASONS, RedirectedError
 
-__all__ = ("CLASSES", "CODES", "EXPIRED", "answer_of", "bare")
+__all__ = ("CLASSES", "CODES", "EXPIRED", "answer_of", "below")
 
 EXPIRED: Final = "AccessDenied, expired"  # COS has one code for "you may not" and for "your clock is wrong"
 _REDIRECT: Final = "Redirect"
@@ -92,20 +91,12 @@ CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
 """What errors mean that come without an answer."""
 
 
-@contextmanager
-def bare() -> Iterator[None]:
-    """Raise what lies below the SDK's own error: that one keeps only a text, and would hide that a call was stopped."""
-    try:
-        yield
-    except CosClientError as error:
-        wrapping = error
-    else:
-        return
-    below = wrapping.__context__ or wrapping
-    raise below from below.__cause__ or below.__context__  # what lies still deeper says more: a fault of TLS, say
+def below(error: Exception) -> BaseException:
+    """Return what lies below the SDK's own error, which keeps only a text: it would hide that a call was stopped."""
+    return (error.__context__ or error) if isinstance(error, CosClientError) else error
 
 
-def answer_of(error: Exception) -> Answer | None:
+def answer_of(error: BaseException) -> Answer | None:
     """Return what the service said, if it said something."""
     if isinstance(error, RedirectedError):
         found = _REGION_IN_HOST.search(error.location)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from qqmedia_drivers._sdk.settings import BucketSettings, VendorVariables, also
+from qqmedia_drivers._sdk.settings import BucketSettings, Secret, VendorVariables, also
 
 __all__ = ("CosSettings",)
-
-
-def _stripped(value: Any) -> Any:
-    """Take off what a copy from the console brings along."""
-    return value.strip() if isinstance(value, str) else value
-
-
-Secret = Annotated[SecretStr, BeforeValidator(_stripped), Field(min_length=1)]
 
 
 class CosSettings(BucketSettings):
@@ -39,8 +32,9 @@ class CosSettings(BucketSettings):
     @model_validator(mode="before")
     @classmethod
     def _own_token(cls, given: Any) -> Any:
-        """Keep the vendor's session token away from a key that was given here: it belongs to another one."""
-        if isinstance(given, dict) and ("secret_id" in given or "secret_key" in given):
+        """Keep the vendor's session token away from any key but the one beside it: it belongs to that one."""
+        others = not os.environ.get("TENCENTCLOUD_SECRET_ID")
+        if isinstance(given, dict) and (others or "secret_id" in given or "secret_key" in given):
             return {"token": None, **given}
         return given
 

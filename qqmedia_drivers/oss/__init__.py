@@ -29,7 +29,7 @@ def _settings_class() -> type[OssSettings]:
 
 def _load() -> Callable[[OssSettings, DriverContext], AbstractAsyncContextManager[Driver]]:
     _mute_sdk()
-    from qqmedia_drivers.oss._driver import open_oss  # noqa: PLC0415 - discovery loads no SDK
+    from qqmedia_drivers.oss._store import open_oss  # noqa: PLC0415 - discovery loads no SDK
 
     return open_oss
 

@@ -28,7 +28,7 @@ class Connected:
         region: The region that is signed for.
         endpoint_url: The address that URLs are made of.
         upload_url: The address that is spoken to.
-        checksums: Whether uploads are checked by CRC.
+        fast_crc: Whether the SDK's own checksum is quick here; it is not used.
     """
 
     calls: Any
@@ -37,7 +37,7 @@ class Connected:
     region: str
     endpoint_url: str
     upload_url: str
-    checksums: bool
+    fast_crc: bool
 
 
 def connect(settings: OssSettings) -> Connected:
@@ -50,25 +50,22 @@ def connect(settings: OssSettings) -> Connected:
     endpoint_url = _without_bucket(settings.endpoint_url or f"https://oss-{region}.aliyuncs.com", settings)
     upload_url = _without_bucket(settings.internal_endpoint_url or endpoint_url, settings)
     session = open_session(settings, upload_url)
-    checksums = _has_fast_checksums()
     # With a public_base_url, URLs are signed for that domain: it is bound to the bucket.
     own = settings.public_base_url if settings.presigned else None
     try:
         calls = _bucket(
             settings, session, upload_url, region,
-            is_cname=settings.is_cname and settings.internal_endpoint_url is None, checksums=checksums,
+            is_cname=settings.is_cname and settings.internal_endpoint_url is None,
         )  # fmt: skip
         urls = _bucket(settings, session, own or endpoint_url, region, is_cname=settings.is_cname or own is not None)
     except oss2.exceptions.ClientError as error:
         raise ConfigurationError(
             f"the SDK of OSS takes these settings not: {error.body}; check endpoint_url and internal_endpoint_url"
         ) from error
-    return Connected(calls, urls, session, region, endpoint_url, upload_url, checksums)
+    return Connected(calls, urls, session, region, endpoint_url, upload_url, _has_fast_crc())
 
 
-def _bucket(
-    settings: OssSettings, session: requests.Session, url: str, region: str, *, is_cname: bool, checksums: bool = False
-) -> Any:
+def _bucket(settings: OssSettings, session: requests.Session, url: str, region: str, *, is_cname: bool) -> Any:
     provider = oss2.credentials.StaticCredentialsProvider(
         settings.access_key_id.get_secret_value(),
         settings.access_key_secret.get_secret_value(),
@@ -83,12 +80,12 @@ def _bucket(
         is_cname=is_cname,
         session=sdk_session,
         connect_timeout=(settings.connect_timeout, settings.read_timeout),
-        enable_crc=checksums,
+        enable_crc=False,  # bodies are checked by MD5
         region=region,
     )
 
 
-def _has_fast_checksums() -> bool:
+def _has_fast_crc() -> bool:
     """Tell whether crcmod has its part in C; without it, it is thirty times slower and holds up all threads."""
     try:
         importlib.import_module("crcmod._crcfunext")

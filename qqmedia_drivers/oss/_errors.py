@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Final
 
 from oss2 import exceptions as sdk
@@ -19,7 +18,7 @@ from qqmedia import (
 from qqmedia_drivers._sdk.errors import Answer, Reason
 from qqmedia_drivers._sdk.http import HTTP_REASONS, RedirectedError
 
-__all__ = ("CLASSES", "CODES", "answer_of", "bare")
+__all__ = ("CLASSES", "CODES", "answer_of", "below")
 
 # OSS has few codes for many reasons; these tell apart what has another way out.
 _OTHER_ENDPOINT: Final = "AccessDenied, other endpoint"
@@ -110,19 +109,13 @@ CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
 """What errors mean that come without an answer."""
 
 
-@contextmanager
-def bare() -> Iterator[None]:
-    """Raise what lies below the SDK's error for connections: that one keeps only a text."""
-    try:
-        yield
-    except sdk.RequestError as error:
-        below: Exception = error.exception
-    else:
-        return
-    raise below from below.__cause__ or below.__context__  # what lies still deeper says more: a fault of TLS, say
+def below(error: Exception) -> BaseException:
+    """Return what lies below the SDK's error for connections: that one keeps only a text."""
+    found: BaseException = error.exception if isinstance(error, sdk.RequestError) else error
+    return found
 
 
-def answer_of(error: Exception) -> Answer | None:
+def answer_of(error: BaseException) -> Answer | None:
     """Return what the service said, if it said something."""
     if isinstance(error, RedirectedError):
         return Answer(code=_REDIRECT, status=error.status, right_region=_region_in(error.location))

@@ -6,9 +6,9 @@ import re
 from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from qqmedia_drivers._sdk.settings import BucketSettings, VendorVariables, WebAddress, also
+from qqmedia_drivers._sdk.settings import BucketSettings, Secret, VendorVariables, WebAddress, also
 
 __all__ = ("OssSettings",)
 
@@ -16,17 +16,11 @@ __all__ = ("OssSettings",)
 _REGION_IN_HOST: Final = re.compile(r"(?:^|\.)oss-(?!accelerate)(?P<region>[a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com$")
 
 
-def _stripped(value: Any) -> Any:
-    """Take off what a copy from the console brings along."""
-    return value.strip() if isinstance(value, str) else value
-
-
 def _without_product(region: Any) -> Any:
     """Take ``oss-cn-hangzhou`` too: the console shows it so."""
-    return region.removeprefix("oss-") if isinstance(region, str) else region
+    return region.strip().removeprefix("oss-") if isinstance(region, str) else region
 
 
-Secret = Annotated[SecretStr, BeforeValidator(_stripped), Field(min_length=1)]
 Region = Annotated[str, BeforeValidator(_without_product), Field(pattern=r"^[a-z0-9-]+$")]
 
 

@@ -24,7 +24,7 @@ def _settings_class() -> type[S3Settings]:
 
 
 def _load() -> Callable[[S3Settings, DriverContext], AbstractAsyncContextManager[Driver]]:
-    from qqmedia_drivers.s3._driver import open_s3  # noqa: PLC0415 - discovery loads no SDK
+    from qqmedia_drivers.s3._store import open_s3  # noqa: PLC0415 - discovery loads no SDK
 
     return open_s3
 

@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from qqmedia import ConfigurationError
+from qqmedia_drivers.s3._presets import AddressingStyle
 from qqmedia_drivers.s3._settings import S3Settings
 
 __all__ = ("Connected", "connect")
@@ -28,11 +29,13 @@ class Connected:
 
     Attributes:
         client: Of the SDK, for S3.
+        urls: Signs URLs; it may speak of another host than `client`.
         endpoint_url: The address that it speaks to.
         region: The region that it signs for.
     """
 
     client: Any
+    urls: Any
     endpoint_url: str
     region: str
 
@@ -48,20 +51,29 @@ def connect(settings: S3Settings) -> Connected:
         session.register_component("data_loader", _descriptions())
         region = settings.resolved_region(session.get_config_variable("region"))
         endpoint_url = settings.resolved_endpoint(region)
-        client = session.create_client(
-            "s3",
-            region_name=region,
-            endpoint_url=endpoint_url,
-            verify=None if settings.verify is True else (settings.verify and str(settings.verify)),
-            config=_config(settings, endpoint_url),
-            **_credentials(settings),
-        )
+        client = _client(session, settings, region, endpoint_url, settings.resolved_addressing(endpoint_url))
+        # Behind a proxy with a name of its own, that is the host which gets to see the signature.
+        own = settings.signed_base if settings.presigned else None
+        urls = client if own is None else _client(session, settings, region, *own)
     except (BotoCoreError, ValueError) as error:
         raise ConfigurationError(
             f"boto3 does not take these settings of s3: {error}; check profile (AWS_PROFILE), region and endpoint_url"
         ) from error
     client.meta.events.register_last("before-call.s3", _before_call)
-    return Connected(client, client.meta.endpoint_url, region)
+    return Connected(client, urls, client.meta.endpoint_url, region)
+
+
+def _client(
+    session: Any, settings: S3Settings, region: str, endpoint_url: str | None, addressing: AddressingStyle
+) -> Any:
+    return session.create_client(
+        "s3",
+        region_name=region,
+        endpoint_url=endpoint_url,
+        verify=None if settings.verify is True else (settings.verify and str(settings.verify)),
+        config=_config(settings, endpoint_url, addressing),
+        **_credentials(settings),
+    )
 
 
 @functools.cache
@@ -82,7 +94,7 @@ def _credentials(settings: S3Settings) -> dict[str, str]:
     return given
 
 
-def _config(settings: S3Settings, endpoint_url: str | None) -> Config:
+def _config(settings: S3Settings, endpoint_url: str | None, addressing: AddressingStyle) -> Config:
     over_tls = endpoint_url is None or endpoint_url.startswith("https:")
     return Config(
         # Without it us-east-1 presigns with version 2, which no new bucket takes.
@@ -96,7 +108,7 @@ def _config(settings: S3Settings, endpoint_url: str | None) -> Config:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         s3={
-            "addressing_style": settings.resolved_addressing(endpoint_url),
+            "addressing_style": addressing,
             # TLS guards the body already; to hash it as well costs a third more.
             **(_SIGNED_OVER_TLS if over_tls else {}),
         },

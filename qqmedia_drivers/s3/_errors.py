@@ -131,7 +131,7 @@ CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
 """What errors of botocore mean that come without an answer; the narrow ones first."""
 
 
-def answer_of(error: Exception) -> Answer | None:
+def answer_of(error: BaseException) -> Answer | None:
     """Return what the service said, if it said something."""
     if not isinstance(error, sdk.ClientError):
         return None

@@ -8,9 +8,9 @@ import re
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from qqmedia_drivers._sdk.settings import BucketSettings, VendorVariables, WebAddress, also
+from qqmedia_drivers._sdk.settings import BucketSettings, KeyId, Secret, VendorVariables, WebAddress, also
 from qqmedia_drivers.s3._presets import PRESETS, AddressingStyle, Preset, Provider, provider_of
 
 __all__ = ("S3Settings",)
@@ -20,10 +20,16 @@ _DEFAULT_REGION: Final = "us-east-1"
 _REGION_IN_HOST: Final = re.compile(r"^(?:s3\.oss|s3|cos|oss)[.-](?P<region>[a-z]+(?:-[a-z0-9]+)+)\.")
 
 
+def _small(provider: object) -> object:
+    """Take ``R2`` and ``MinIO`` too: people write names as they read them."""
+    return provider.strip().lower() if isinstance(provider, str) else provider
+
+
 class S3Settings(BucketSettings):
     """Settings of the driver `s3`, beside those of every bucket.
 
     Attributes:
+        bucket: Name of the bucket, or the ARN of an access point.
         region: Where the bucket is.
         access_key_id: Whose key; without it the SDK looks where it always does (``AWS_*``, profile, role).
         secret_access_key: The secret that belongs to it.
@@ -33,17 +39,16 @@ class S3Settings(BucketSettings):
         addressing_style: Whether the bucket is named in the host or in the path; by default as the service has it.
     """
 
+    bucket: str = Field(pattern=r"^(arn:.+|[A-Za-z0-9._-]{3,255})$")
     endpoint_url: Annotated[WebAddress | None, VendorVariables("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")] = Field(
         None, validation_alias=also("endpoint_url", "endpoint")
     )
     region: str | None = Field(None, pattern=r"^[A-Za-z0-9-]+$", validation_alias=also("region", "region_name"))
-    access_key_id: str | None = Field(None, repr=False, validation_alias=also("access_key_id", "aws_access_key_id"))
-    secret_access_key: SecretStr | None = Field(
-        None, validation_alias=also("secret_access_key", "aws_secret_access_key")
-    )
-    session_token: SecretStr | None = Field(None, validation_alias=also("session_token", "aws_session_token"))
+    access_key_id: KeyId | None = Field(None, repr=False, validation_alias=also("access_key_id", "aws_access_key_id"))
+    secret_access_key: Secret | None = Field(None, validation_alias=also("secret_access_key", "aws_secret_access_key"))
+    session_token: Secret | None = Field(None, validation_alias=also("session_token", "aws_session_token"))
     profile: str | None = Field(None, validation_alias=also("profile", "profile_name"))
-    provider: Provider | None = None
+    provider: Annotated[Provider | None, BeforeValidator(_small)] = None
     addressing_style: AddressingStyle | None = None
     part_size_mib: int = Field(5, ge=5, le=1024)  # S3 takes no smaller part but the last
 
@@ -53,8 +58,11 @@ class S3Settings(BucketSettings):
             raise ValueError("access_key_id and secret_access_key belong together; give both, or neither")
         if self.session_token is not None and self.access_key_id is None:
             raise ValueError("session_token belongs to access_key_id and secret_access_key; give all three")
-        if self.url == "presigned" and self.public_base_url is not None:
-            raise ValueError("url=presigned signs for the store's own address; leave out public_base_url, or url")
+        if self.url == "presigned" and self.public_base_url is not None and self.signed_base is None:
+            raise ValueError(
+                "url=presigned signs for the address of public_base_url, which must name the bucket then:"
+                f" https://HOST/{self.bucket} or https://{self.bucket}.HOST; or leave out public_base_url, or url"
+            )
         if self.preset.needs_endpoint and self.endpoint_url is None:
             raise ValueError(f"provider={self.provider} has no address of its own; give endpoint_url")
         return self
@@ -63,6 +71,16 @@ class S3Settings(BucketSettings):
     def preset(self) -> Preset:
         """The defaults of the service."""
         return PRESETS[self.provider or provider_of(self.endpoint_url)]
+
+    @property
+    def signed_base(self) -> tuple[str, AddressingStyle] | None:
+        """What `public_base_url` is to the SDK: the service's address, and how the bucket is named there."""
+        parts = urlsplit(self.public_base_url or "")
+        if parts.path == f"/{self.bucket}":
+            return parts._replace(path="").geturl(), "path"
+        if not parts.path and parts.netloc.startswith(f"{self.bucket}."):
+            return parts._replace(netloc=parts.netloc.removeprefix(f"{self.bucket}.")).geturl(), "virtual"
+        return None
 
     def resolved_region(self, of_profile: str | None) -> str:
         """Return the region that was given, or the best that can be known.

@@ -157,6 +157,8 @@ class BucketService(ABC):
     """
 
     prefix: ClassVar[str]  # of the vendor's headers
+    acl_header: ClassVar[str]
+    acl_of_parts: ClassVar[str]  # the call that takes an ACL for an object in parts; the others overlook it
     least_part_bytes: ClassVar[int]
 
     def __init__(self, folder: Path, *, bucket: str, region: str, keys: Sequence[Key]) -> None:
@@ -357,8 +359,12 @@ class BucketService(ABC):
 
     async def _initiate(self, call: Call, name: str, _request: web.BaseRequest) -> web.Response:
         upload_id = f"upload-{next(self._numbers)}"
-        self.uploads[upload_id] = _OpenUpload(name, {**call.headers})
+        self.uploads[upload_id] = _OpenUpload(name, self._headers_of_parts(call))
         return self._xml("InitiateMultipartUploadResult", Bucket=self.bucket, Key=name, UploadId=upload_id)
+
+    def _headers_of_parts(self, call: Call) -> dict[str, str]:
+        overlooked = () if call.operation == self.acl_of_parts else (self.acl_header,)
+        return {name: value for name, value in call.headers.items() if name.lower() not in overlooked}
 
     def _upload(self, call: Call, name: str) -> _OpenUpload:
         upload = self.uploads.get(call.params["uploadId"])
@@ -398,7 +404,9 @@ class BucketService(ABC):
         digest = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts), usedforsecurity=False)
         file = self.folder / f"{next(self._numbers)}"
         size, crc64 = await asyncio.to_thread(_join, parts, file)
-        stored = self._stored(file, size, f"{digest.hexdigest().upper()}-{len(parts)}", crc64, upload.headers)
+        acl = {name: value for name, value in self._headers_of_parts(call).items() if name.lower() == self.acl_header}
+        headers = {**upload.headers, **acl}
+        stored = self._stored(file, size, f"{digest.hexdigest().upper()}-{len(parts)}", crc64, headers)
         if upload is not self.uploads.pop(call.params["uploadId"], None):
             raise Refusal(404, "NoSuchUpload", "The specified upload does not exist.")
         self.objects[name] = stored
@@ -444,7 +452,7 @@ class BucketService(ABC):
             file=file, size=size, etag=etag, crc64=crc64,
             content_type=named.get("content-type", "application/octet-stream"),
             headers={name: named[name.lower()] for name in _KEPT_HEADERS if name.lower() in named},
-            acl=named.get(f"{self.prefix}acl", named.get(f"{self.prefix}object-acl", "")), modified=self.now(),
+            acl=named.get(self.acl_header, ""), modified=self.now(),
         )  # fmt: skip
 
     def _about(self, stored: StoredObject) -> dict[str, str]:

@@ -48,6 +48,8 @@ class FakeCos(BucketService):
     """
 
     prefix: ClassVar[str] = "x-cos-"
+    acl_header: ClassVar[str] = "x-cos-acl"
+    acl_of_parts: ClassVar[str] = "InitiateMultipartUpload"
     least_part_bytes: ClassVar[int] = 1024 * 1024
 
     def __init__(self, folder: Any, **settings: Any) -> None:

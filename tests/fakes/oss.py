@@ -54,6 +54,8 @@ class FakeOss(BucketService):
     """
 
     prefix: ClassVar[str] = "x-oss-"
+    acl_header: ClassVar[str] = "x-oss-object-acl"
+    acl_of_parts: ClassVar[str] = "CompleteMultipartUpload"
     least_part_bytes: ClassVar[int] = 100 * 1024
 
     def __init__(self, folder: Path, *, bucket_region: str | None = None, **settings: object) -> None:

@@ -121,7 +121,7 @@ async def test_a_key_that_may_only_put_is_a_warning_and_puts(
     content = make_content(321, seed="put only")
     async with qqmedia.open_host("s3", platform_on_loopback=True, **settings) as host:
         [warning] = [record for record in caplog.records if record.levelno >= logging.WARNING]
-        assert "bucket 'pics' is there, and the key may not look into it" in warning.getMessage()
+        assert "the key may not read in bucket 'pics' (AccessDenied)" in warning.getMessage()
         async with host.prepare(MediaKind.IMAGE, content) as upload:
             await host.publish(upload)
             assert (await stored(seaweed, f"qqmedia/{upload.key}"))["ContentLength"] == 321

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -200,6 +202,73 @@ async def test_not_found_is_no_error_where_nothing_is_looked_for(service: Servic
         assert await driver.find(make_upload()) is None
         await driver.delete("gone.png")
         await driver.check()
+
+
+@pytest.mark.asyncio
+async def test_a_404_without_a_code_does_not_keep_a_bot_from_starting(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Small servers answer so where nothing is; which of key and bucket is not there, nobody knows."""
+    service.status = 404
+    async with open_driver(SPEC, **service.settings()) as driver:
+        assert isinstance(driver, SupportsCheck)
+        assert isinstance(driver, SupportsDelete)
+        await driver.check()
+        await driver.delete("gone.png")
+    assert "sending will tell whether bucket 'pics' is there" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_portal_that_redirects_is_told_as_one(service: Service) -> None:
+    service.status = 302
+    async with open_driver(SPEC, **service.settings()) as driver:
+        with pytest.raises(StorageMisconfiguredError, match="a portal to log in at"):
+            await driver.put(make_upload())
+
+
+@pytest.mark.asyncio
+async def test_a_credential_that_no_header_can_hold_is_told_and_not_shown(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The SDK finds it by itself, and shows it in its error."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKTEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", f"{TOKEN}\n")
+    async with open_driver(SPEC, bucket="pics", endpoint_url=service.url) as driver:
+        with pytest.raises(StorageMisconfiguredError, match="copy them again") as caught:
+            await driver.put(make_upload())
+    assert TOKEN not in "".join(traceback.format_exception(caught.value)) + caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_long_complaint_of_the_sdk_is_one_line(service: Service) -> None:
+    async with open_driver(SPEC, **service.settings(acl="x" * 400, bucket="arn:not-one")) as driver:
+        with pytest.raises(StorageError) as caught:
+            await driver.put(make_upload())
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 350
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("base", "host", "path"),
+    [
+        ("https://img.example.com/pics", "img.example.com", "/pics/qqmedia/"),
+        ("https://pics.img.example.com", "pics.img.example.com", "/qqmedia/"),
+    ],
+)
+async def test_urls_are_signed_for_the_address_that_the_outside_sees(
+    service: Service, base: str, host: str, path: str
+) -> None:
+    """A server of one's own has an address for the bot, and behind a proxy another one for everybody."""
+    upload = make_upload()
+    async with open_driver(SPEC, **service.settings(public_base_url=base, url="presigned")) as driver:
+        url = urlsplit(await driver.put(upload) or "")
+    assert (url.netloc, url.path) == (host, path + upload.key)
+    assert "X-Amz-Signature" in parse_qs(url.query)
+    [(_, headers)] = service.requests
+    assert headers["Host"] == urlsplit(service.url).netloc
 
 
 @pytest.mark.asyncio

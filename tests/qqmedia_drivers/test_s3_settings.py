@@ -76,6 +76,17 @@ def test_other_names_are_accepted(monkeypatch: pytest.MonkeyPatch, alias: str, n
     assert getattr(load(), name) == value
 
 
+def test_what_a_copy_from_a_console_brings_along_is_taken_off() -> None:
+    settings = load(
+        bucket=" pics ", region="eu-north-1\n", access_key_id=" AK\n", secret_access_key="very-secret\r\n",
+        endpoint_url=" minio.example.com:9000 ", public_base_url="cdn.example.com/", provider="MinIO",
+    )  # fmt: skip
+    assert (settings.bucket, settings.region, settings.provider) == ("pics", "eu-north-1", "minio")
+    assert (settings.access_key_id, settings.secrets()) == ("AK", ("very-secret",))
+    assert settings.endpoint_url == "https://minio.example.com:9000"
+    assert settings.public_base_url == "https://cdn.example.com"
+
+
 def test_credentials_have_the_names_of_boto3_too() -> None:
     settings = load(aws_access_key_id="AK", aws_secret_access_key="very-secret", aws_session_token="token-too")
     assert settings.access_key_id == "AK"
@@ -179,7 +190,11 @@ def test_the_address_comes_from_the_vendors_variable(monkeypatch: pytest.MonkeyP
         ({"provider": "r2"}, "give endpoint_url"),
         ({"provider": "gcs"}, "provider"),
         ({"url": "presigned", "public_base_url": "https://cdn.example.com"}, "leave out public_base_url"),
-        ({"public_base_url": "cdn.example.com"}, "public_base_url"),
+        ({"public_base_url": "ftp://cdn.example.com"}, "public_base_url"),
+        ({"endpoint_url": "http://s3.example.com:s3"}, "'endpoint_url' is wrong"),
+        ({"bucket": "my pics!"}, "'bucket' is wrong"),
+        ({"access_key_id": "AK", "secret_access_key": "秘密hunter2"}, "'secret_access_key' is wrong: must be ASCII"),
+        ({**KEYS, "session_token": "hunter2\nrest"}, "'session_token' is wrong: must be ASCII"),
         ({"endpoint_url": "https://u:p@s3.example.com"}, "no user name and no password"),
         ({"verify": "no-such-file.pem"}, "there is no such file"),
         ({"prefix": "a//b"}, "no part may be empty"),
