@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from bot_core.errors import SandboxError
 from bot_core.sandbox._answers import RefusedCallError, encode, parse_object
+from bot_core.sandbox._control_json import (
+    acknowledged_json,
+    arrival_json,
+    recalled_json,
+    refused_json,
+    said_json,
+    upload_call_json,
+)
 from bot_core.sandbox._faults import Fault, FaultMode
 from bot_core.sandbox._storage import media_response
-from bot_core.sandbox._values import Arrived, Refused, Said, UploadCall
 from bot_core.sandbox._webhook_control import switch_to_webhook
 
 if TYPE_CHECKING:
@@ -22,28 +29,14 @@ __all__ = ("Control",)
 
 _MOST_BODY_BYTES: Final = 1024 * 1024
 _MOST_WAIT_SECONDS: Final = 600
-_REFUSED_SHOWN: Final = 20
+_SHOWN: Final = 20
 _UPLOADS_SHOWN: Final = 1000
 _CONFLICT: Final = 409
 
-# What stands in the place of a token that came.
-_LEFT_OUT: Final = "***"
-
 _SAY_FIELDS: Final = frozenset(
-    {
-        "user",
-        "group",
-        "private",
-        "at",
-        "attachments",
-        "full",
-        "event_name",
-        "appid",
-        "shard",
-        "role",
-        "connect_timeout",
-    }
+    ["appid", "at", "attachments", "connect_timeout", "event_name", "full", "group", "private", "role", "shard", "user"]
 )
+_PRESS_FIELDS: Final = frozenset(["appid", "button", "group", "message_id", "private", "shard", "user"])
 
 
 class Control:
@@ -56,9 +49,11 @@ class Control:
             ("GET", "/sandbox/arrived"): self._arrived,
             ("GET", "/sandbox/uploads"): self._uploads,
             ("POST", "/sandbox/say"): self._say,
+            ("POST", "/sandbox/press"): self._press,
             ("POST", "/sandbox/emit"): self._emit,
             ("POST", "/sandbox/connections"): self._connections,
             ("POST", "/sandbox/tokens/revoke"): self._revoke,
+            ("POST", "/sandbox/files/expire"): self._expire_files,
             ("POST", "/sandbox/webhook"): self._webhook,
             ("POST", "/sandbox/faults"): self._add_fault,
             ("DELETE", "/sandbox/faults"): self._clear_faults,
@@ -104,19 +99,20 @@ class Control:
             "bots": sandbox.bots(),
             "calls": dict(sandbox.calls),
             "arrived": sandbox.arrived[-1].number if sandbox.arrived else 0,
-            "refused": [_refused(entry) for entry in list(sandbox.refused)[-_REFUSED_SHOWN:]],
+            "refused": [refused_json(entry) for entry in list(sandbox.refused)[-_SHOWN:]],
+            "recalled": [recalled_json(entry) for entry in list(sandbox.recalled)[-_SHOWN:]],
+            "acknowledged": [acknowledged_json(entry) for entry in list(sandbox.acknowledged)[-_SHOWN:]],
         }
 
     async def _say(self, request: web.BaseRequest) -> object:
-        body = await _body(request)
-        text = body.pop("text", None)
-        if not isinstance(text, str):
-            raise RefusedCallError(400, 0, "`text` must be a string")
-        if unknown := set(body) - _SAY_FIELDS:
-            known = ", ".join(sorted(_SAY_FIELDS))
-            raise RefusedCallError(400, 0, f"unknown: {', '.join(sorted(unknown))}; there are text, {known}")
+        text, arguments = _read(await _body(request), "text", _SAY_FIELDS)
         before = self._number()
-        return {"after": before, "said": _said(await self._sandbox.say(text, **body))}
+        return {"after": before, "said": said_json(await self._sandbox.say(text, **arguments))}
+
+    async def _press(self, request: web.BaseRequest) -> object:
+        data, arguments = _read(await _body(request), "data", _PRESS_FIELDS)
+        before = self._number()
+        return {"after": before, "said": said_json(await self._sandbox.press(data, **arguments))}
 
     async def _emit(self, request: web.BaseRequest) -> object:
         body = await _body(request)
@@ -125,7 +121,7 @@ class Control:
             raise RefusedCallError(400, 0, "`event_name` must be a string and `data` an object")
         before = self._number()
         said = await self._sandbox.emit(name, data, appid=body.get("appid"), shard=int(body.get("shard", 0)))
-        return {"after": before, "said": _said(said)}
+        return {"after": before, "said": said_json(said)}
 
     async def _arrived(self, request: web.BaseRequest) -> object:
         query = request.rel_url.query
@@ -133,11 +129,11 @@ class Control:
         wait = min(float(query.get("wait", "0")), _MOST_WAIT_SECONDS)
         found = await self._sandbox.arrived_since(after, timeout=wait)
         msg_id = query.get("msg_id")
-        shown = [_arrival(entry) for entry in found if msg_id in (None, entry.msg_id, entry.event_id)]
+        shown = [arrival_json(entry) for entry in found if msg_id in (None, entry.msg_id, entry.event_id)]
         return {"after": found[-1].number if found else after, "arrived": shown}
 
     async def _uploads(self, _request: web.BaseRequest) -> object:
-        return {"uploads": [_upload_call(call) for call in list(self._sandbox.upload_calls)[-_UPLOADS_SHOWN:]]}
+        return {"uploads": [upload_call_json(call) for call in list(self._sandbox.upload_calls)[-_UPLOADS_SHOWN:]]}
 
     async def _media(self, name: str) -> web.StreamResponse:
         """Attachments of events are fetched from here too, so this takes any caller who knows the name."""
@@ -177,6 +173,10 @@ class Control:
     async def _revoke(self, request: web.BaseRequest) -> object:
         return {"tokens": self._sandbox.revoke_tokens(appid=(await _body(request)).get("appid"))}
 
+    async def _expire_files(self, _request: web.BaseRequest) -> object:
+        self._sandbox.expire_files()
+        return {}
+
     async def _webhook(self, request: web.BaseRequest) -> object:
         return await switch_to_webhook(self._sandbox, await _body(request))
 
@@ -202,85 +202,16 @@ async def _body(request: web.BaseRequest) -> dict[str, Any]:
     return parse_object(await request.read() or b"{}")
 
 
+def _read(body: dict[str, Any], first: str, fields: frozenset[str]) -> tuple[str, dict[str, Any]]:
+    """Return the first argument of a method, a string, and the others, all of them known."""
+    value = body.pop(first, None)
+    if not isinstance(value, str):
+        raise RefusedCallError(400, 0, f"`{first}` must be a string")
+    if unknown := set(body) - fields:
+        known = ", ".join(sorted(fields))
+        raise RefusedCallError(400, 0, f"unknown: {', '.join(sorted(unknown))}; there are {first}, {known}")
+    return value, body
+
+
 def _answer(status: int, value: object) -> web.Response:
     return web.Response(body=encode(value), status=status, headers={"Content-Type": "application/json; charset=utf-8"})
-
-
-def _said(said: Said) -> Mapping[str, Any]:
-    return {
-        "id": said.id,
-        "event_id": said.event_id,
-        "event_name": said.event_name,
-        "appid": said.appid,
-        "chat": said.chat,
-        "openid": said.target.openid if said.target else None,
-        "connected": said.connected,
-        "at": said.at,
-    }
-
-
-def _refused(entry: Refused) -> Mapping[str, Any]:
-    return {
-        "appid": entry.appid,
-        "path": entry.path,
-        "status": entry.status,
-        "code": entry.code,
-        "message": entry.message,
-        "at": entry.at,
-    }
-
-
-def _upload_call(call: UploadCall) -> Mapping[str, Any]:
-    headers = {name: _LEFT_OUT if name.lower() == "authorization" else value for name, value in call.headers.items()}
-    return {
-        "kind": call.kind,
-        "method": call.method,
-        "path": call.url.partition("?")[0],
-        "headers": headers,
-        "size": call.size,
-        "status": call.status,
-        "at": call.at,
-    }
-
-
-def _arrival(entry: Arrived) -> Mapping[str, Any]:
-    media = entry.media
-    return {
-        "number": entry.number,
-        "id": entry.id,
-        "appid": entry.appid,
-        "scene": entry.target.scene.value,
-        "openid": entry.target.openid,
-        "chat": entry.chat,
-        "msg_id": entry.msg_id,
-        "event_id": entry.event_id,
-        "msg_seq": entry.msg_seq,
-        "msg_type": entry.msg_type,
-        "content": entry.content,
-        "at": entry.at,
-        "body": entry.body,
-        "pictures": [
-            {
-                "text": picture.text,
-                "url": picture.url,
-                "size": picture.size,
-                "content_type": picture.content_type,
-                "sha256": picture.sha256,
-                "download": f"/sandbox/media/{picture.stored.name}",
-            }
-            for picture in entry.pictures
-        ],
-        "media": None
-        if media is None
-        else {
-            "file_type": media.file_type.value,
-            "way": media.way,
-            "url": media.url,
-            "size": media.size,
-            "content_type": media.content_type,
-            "sha256": media.sha256,
-            "file_name": media.file_name,
-            "as_card": media.as_card,
-            "download": f"/sandbox/media/{media.stored.name}",
-        },
-    }

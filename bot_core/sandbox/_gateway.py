@@ -32,6 +32,7 @@ _BAD_TOKEN: Final = 4004
 _BAD_SEQ: Final = 4007
 _EXPIRED: Final = 4009
 _BAD_SHARD: Final = 4010
+_SHARDING_REQUIRED: Final = 4011
 _BAD_INTENTS: Final = 4013
 _INTENTS_NOT_GRANTED: Final = 4014
 _GOING_AWAY: Final = 1001
@@ -265,6 +266,8 @@ class Gateway:
         appid, shard, intents = socket.appid, _shard(data.get("shard", [0, 1])), data.get("intents")
         if shard is None:
             self._refuse(socket, _BAD_SHARD, f"shard {data.get('shard')!r} must be [index, count]")
+        elif shard[1] < self._options.least_shards:
+            self._refuse(socket, _SHARDING_REQUIRED, f"at least {self._options.least_shards} shards are required")
         elif not isinstance(intents, int) or intents & ~KNOWN_INTENTS:
             self._refuse(socket, _BAD_INTENTS, f"intents {intents!r} are not known")
         elif intents & ~self._options.granted_intents:

@@ -46,6 +46,8 @@ class SandboxOptions:
         bot_name: What the bots are called.
         clock: Wall clock in seconds; tests move it to get past windows and lifetimes.
         token_lifetime_seconds: Of an access token.
+        allowed_addresses: Addresses that calls with a token may come from, as in the console's list; 401 with 11298 for
+            any other. Empty: any.
         fetch_timeout_seconds: The whole budget for downloading a URL given to ``/files``.
         public_names: Names that the sandbox looks up here and nowhere else. They count as public whatever address they
             stand for, so that a server on loopback can be reached while `refuse_private` is on; an empty address: no
@@ -83,6 +85,7 @@ class SandboxOptions:
         identify_window_seconds: See there; 0: as many as it likes.
         connection_lifetime_seconds: A connection so old is closed with 4009, as it is every half hour; 0: never.
         recommended_shards: What ``/gateway/bot`` tells.
+        least_shards: An identify as one of fewer shards gets 4011.
         granted_intents: Bits that the bots may ask for; any other gets 4014.
         resume_window_seconds: For how long a session without a connection can be resumed, and collects events.
         replay_events: How many events a session keeps for a resume.
@@ -99,6 +102,7 @@ class SandboxOptions:
     clock: Callable[[], float] = field(default=time.time, repr=False)
 
     token_lifetime_seconds: float = 7200
+    allowed_addresses: tuple[str, ...] = ()
 
     fetch_timeout_seconds: float = 5.0
     public_names: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -134,6 +138,7 @@ class SandboxOptions:
     identify_window_seconds: float = 5.0
     connection_lifetime_seconds: float = 0
     recommended_shards: int = 1
+    least_shards: int = 1
     granted_intents: int = KNOWN_INTENTS
     resume_window_seconds: float = 300
     replay_events: int = 2000

@@ -25,6 +25,8 @@ __all__ = ("PlatformServer",)
 CONTROL_PREFIX: Final = "/sandbox"
 
 _OK: Final = 200
+_UNAUTHORIZED: Final = 401
+_ADDRESS_NOT_LISTED: Final = 11298
 
 _PROXY_PAGE: Final = (
     "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</h1></center>\r\n</body>\r\n</html>\r\n"
@@ -113,6 +115,7 @@ class PlatformServer:
             call = self._calls.guarded.get(route.call)
             if call is not None:
                 appid = self._tokens.check(request.headers.get("Authorization"))
+                self._check_address(request)
                 if self._options.limits.calls_per_second:
                     self._limits.check(appid, route.kind)
             else:
@@ -125,6 +128,11 @@ class PlatformServer:
         if isinstance(answer, Reply):
             return self._json(answer.status, answer.body, self._names.trace())
         return answer
+
+    def _check_address(self, request: web.BaseRequest) -> None:
+        allowed = self._options.allowed_addresses
+        if allowed and request.remote not in allowed:
+            raise RefusedCallError(_UNAUTHORIZED, _ADDRESS_NOT_LISTED, f"{request.remote} is not in the bot's IP list")
 
     def _failure(self, fault: Fault, route: Route) -> web.StreamResponse:
         if fault.html:

@@ -63,6 +63,32 @@ async def test_connections_tokens_and_faults_over_http(play: Any) -> None:
 
 
 @pytest.mark.asyncio
+async def test_buttons_recalls_and_expired_files_over_http(play: Any, png: Any) -> None:
+    async with play(connect=False) as (sandbox, bot):
+        await bot.connect(intents=(1 << 25) | (1 << 26))
+
+        async def ask(method: str, path: str, body: object = None) -> Any:
+            async with bot.http.request(method, f"{sandbox.api_base}/sandbox/{path}", json=body or {}) as response:
+                assert response.status == 200, await response.text()
+                return await response.json()
+
+        pressed = await ask("POST", "press", {"data": "yes", "button": "7", "user": "Bob", "group": "cats"})
+        d = await bot.heard()
+        assert (d["id"], d["data"]["resolved"]["button_data"]) == (pressed["said"]["id"], "yes")
+        assert await bot.call("PUT", f"/interactions/{d['id']}", json={"code": 0}) == (200, {})
+        target = f"groups/{d['group_openid']}"
+        _, file = await bot.upload(target, png(0))
+        await ask("POST", "files/expire")
+        status, refused = await bot.post(target, msg_type=7, media={"file_info": file["file_info"]})
+        assert (status, refused["code"]) == (400, 304080)
+        _, sent = await bot.post(target, msg_type=0, content="oops")
+        await bot.call("DELETE", f"/v2/{target}/messages/{sent['id']}")
+        state = await ask("GET", "state")
+        assert [(one["id"], one["code"], one["in_time"]) for one in state["acknowledged"]] == [(d["id"], 0, True)]
+        assert [(one["id"], one["openid"]) for one in state["recalled"]] == [(sent["id"], d["group_openid"])]
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -70,6 +96,8 @@ async def test_connections_tokens_and_faults_over_http(play: Any) -> None:
         ("say", {"text": "x", "grup": "y"}, 400),
         ("say", {"text": "x", "group": "y", "private": True}, 400),
         ("say", {"text": "x"}, 409),
+        ("press", {"button": "1"}, 400),
+        ("press", {"data": "x", "text": "y"}, 400),
         ("emit", {"event_name": 1}, 400),
         ("connections", {"action": "explode"}, 400),
         ("faults", {"kind": "files", "mode": "explode"}, 400),

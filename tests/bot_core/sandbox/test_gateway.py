@@ -34,15 +34,16 @@ async def test_hello_identify_ready_and_heartbeats(play: Any) -> None:
         ({"token": "QQBot nonsense"}, 4004),
         ({"shard": [1, 1]}, 4010),
         ({"shard": "0"}, 4010),
+        ({"shard": [0, 1]}, 4011),
         ({"intents": 1 << 5}, 4013),
         ({"intents": (1 << 24) | (1 << 25)}, 4014),
     ],
 )
 async def test_a_bad_identify_closes_with_its_code(play: Any, identify: dict[str, Any], code: int) -> None:
-    async with play(connect=False, granted_intents=1 << 25) as (_, bot):
+    async with play(connect=False, granted_intents=1 << 25, least_shards=2) as (_, bot):
         await bot.login()
         await bot.hello()
-        assert await bot.identify(**identify) == {"close": code}
+        assert await bot.identify(**{"shard": [0, 2]} | identify) == {"close": code}
 
 
 @pytest.mark.asyncio

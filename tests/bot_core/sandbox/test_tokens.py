@@ -73,3 +73,15 @@ async def test_revoked_tokens_are_expired_and_the_next_one_is_new(play: Any) -> 
         status, body = await bot.call("GET", "/users/@me")
         assert status == 200
         assert body["username"] == "sandbox-bot"
+
+
+@pytest.mark.asyncio
+async def test_an_address_that_is_not_in_the_bots_list_is_refused(play: Any) -> None:
+    async with play(connect=False, allowed_addresses=("192.0.2.7",)) as (_, bot):
+        await bot.login()
+        for path in ("/users/@me", "/gateway", "/gateway/bot"):
+            status, body = await bot.call("GET", path)
+            assert (status, body["code"], body["err_code"]) == (401, 11298, 40023002)
+    async with play(connect=False, allowed_addresses=("192.0.2.7", "127.0.0.1")) as (_, bot):
+        await bot.login()
+        assert (await bot.call("GET", "/users/@me"))[0] == 200
