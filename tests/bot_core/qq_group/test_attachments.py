@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import socket
 import wave
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot_core.chain import Chain
+from bot_core.errors import MediaRefusedError
 from bot_core.message import Message
 from bot_core.qq_group.attachments import Attachment, safe_name
 from bot_core.qq_group.events import incoming
-from bot_core.sandbox import Sandbox
+from bot_core.qq_group.options import QQGroupChainBuilderOptions
+from bot_core.sandbox import Sandbox, SandboxOptions
 from qqmedia import (
     MediaFormatError,
     MediaKind,
@@ -24,9 +29,11 @@ from qqmedia import (
     MediaTooLargeError,
     StorageMisconfiguredError,
 )
+from qqmedia.testing import Resolved
 from qqmedia.voice import SilkEncoder
 from tests.bot_core.qq_group.conftest import Bot, mp4, png, wav
-from tests.bot_core.qq_group.sending_kit import Kit
+from tests.bot_core.qq_group.sending_kit import Kit, send
+from tests.bot_core.qq_group.uploading import web_server
 
 
 @pytest.fixture
@@ -142,6 +149,81 @@ async def test_it_is_kept_under_a_url_of_ones_own(kit: Kit) -> None:
         assert url != one.url
         async with aiohttp.ClientSession() as http, http.get(url) as answer:
             assert (await answer.read(), answer.content_type) == (png(9), "image/png")
+
+
+class Names:
+    """Nothing has a name here, so only addresses count; and with it given, private ones are refused."""
+
+    async def resolve(self, name: str) -> list[Resolved]:
+        raise OSError(None, f"there is no {name}")
+
+
+@pytest.mark.asyncio
+async def test_what_is_kept_is_sent_again_where_only_this_machine_can_fetch_it(tmp_path: Path) -> None:
+    """Also by the next process, which has put nothing, and in markdown; another link to this machine is refused."""
+    async with Sandbox.open(SandboxOptions(refuse_private=True)) as sandbox:
+        kit = Kit(sandbox, tmp_path)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        options = QQGroupChainBuilderOptions("127.0.0.1", port, str(tmp_path / "resource"))
+        async with kit.start(options=options) as bot:
+            url = await (await received(kit, bot, png(9), filename="a.png")).keep()
+        async with kit.start(resolver=Names(), options=options) as bot:
+            _, data = await kit.hear(bot)
+            await send(bot, Chain(data, at=False).image(url))
+            await send(bot, Chain(data, at=False).markdown_content(f"![a]({url})"))
+            with pytest.raises(MediaRefusedError, match=r"nothing is fetched from .* media_trusted_hosts"):
+                await send(
+                    bot, Chain(data, at=False).image((await sandbox.attachment(png(7), filename="b.png"))["url"])
+                )
+        picture, markdown = sandbox.arrived
+        assert picture.media is not None
+        assert picture.media.size == len(png(9))
+        assert markdown.pictures[0].url.startswith("qqbot-media://")
+
+
+@pytest.mark.asyncio
+async def test_a_download_ends_at_its_limit(kit: Kit) -> None:
+    """Not after all of it has come."""
+    gone = asyncio.Event()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(bytes(65536))
+        finally:
+            gone.set()
+
+    async with web_server(answer) as base, kit.start() as bot:
+        _, data = await kit.hear(bot, attachments=[{"url": f"{base}/a", "content_type": "file"}])
+        with pytest.raises(MediaTooLargeError, match="more than 100000 bytes, 100000 are allowed; raise max_bytes"):
+            await data.attachments[0].download(max_bytes=100_000)
+        async with asyncio.timeout(5):
+            await gone.wait()
+
+
+@pytest.mark.asyncio
+async def test_a_bot_behind_a_proxy_downloads_through_it(kit: Kit) -> None:
+    asked: list[str] = []
+
+    async def proxy(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(str(request.url))
+        return web.Response(body=png(4))
+
+    async with web_server(proxy) as address:
+        adapter = kit.adapter(api_base="https://api.example", builder="direct", proxy=address)
+        raw = {"id": "M", "group_openid": "G", "author": {"member_openid": "U"}}
+        message = incoming(
+            adapter, "GROUP_AT_MESSAGE_CREATE", raw | {"attachments": [{"url": "http://img.example/a"}]}, "e", adapter
+        )
+        assert isinstance(message, Message)
+        async with adapter.open():
+            assert await message.attachments[0].download() == png(4)
+    assert asked == ["http://img.example/a"]
 
 
 @pytest.mark.asyncio
