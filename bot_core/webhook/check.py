@@ -85,16 +85,15 @@ async def check_address(
         timeout_seconds: When to stop waiting.
 
     Raises:
-        ConfigurationError: The URL is none, only one of appid and secret is given, or `cryptography` is not there.
+        ConfigurationError: The URL is none, only one of appid and secret is given, `ca_file` holds no certificates, or
+            `cryptography` is not there.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise ConfigurationError(f"{url!r} is no address; it must be like https://bot.example.com/qqbot")
+    parts = _parts(url)
     if bool(appid) != bool(secret):
         raise ConfigurationError("appid and secret go together")
     report = _Report()
     _check_url(parts, report)
-    trust = await asyncio.to_thread(ssl.create_default_context, cafile=ca_file)
+    trust = await asyncio.to_thread(_trust, ca_file)
     timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=trust)) as http:
         try:
@@ -109,6 +108,24 @@ async def check_address(
             await _check_expiry(parts, trust, report)
     _check_answers(answers, parts, report, slow_seconds)
     return report.findings
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
+        raise ConfigurationError(f"{url!r} is no address; it must be like https://bot.example.com/qqbot")
+    return parts
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigurationError(f"{ca_file} cannot be used as certificates to trust (PEM): {error}") from error
 
 
 def _port(parts: SplitResult) -> int:

@@ -240,7 +240,17 @@ async def test_without_a_secret_a_stranger_sees_little(receiver: WebhookReceiver
 
 @pytest.mark.parametrize(
     ("url", "given"),
-    [("bot.example.com/qqbot", {}), ("ftp://bot.example.com", {}), ("https://", {}), ("https://a/b", {"appid": "1"})],
+    [
+        ("bot.example.com/qqbot", {}),
+        ("ftp://bot.example.com", {}),
+        ("https://", {}),
+        ("https://a/b", {"appid": "1"}),
+        ("https://a:99999/b", {}),
+        ("https://a:0/b", {}),
+        ("https://a:b/c", {}),
+        ("https://[::1/b", {}),
+        ("https://a/b", {"ca_file": Path(__file__)}),
+    ],
 )
 async def test_nonsense_is_refused(url: str, given: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
