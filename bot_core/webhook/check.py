@@ -113,12 +113,11 @@ async def check_address(
 def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        right = parts.scheme in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
+        if parts.scheme in _DEFAULT_PORTS and parts.hostname and parts.port != 0:
+            return parts
     except ValueError:
-        right = False
-    if not right:
-        raise ConfigurationError(f"{url!r} is no address; it must be like https://bot.example.com/qqbot")
-    return parts
+        pass
+    raise ConfigurationError(f"{url!r} is no address; it must be like https://bot.example.com/qqbot")
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:
