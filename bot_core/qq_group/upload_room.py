@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ("open_uploads",)
 
+# Where the storage of a platform on loopback is.
+_LOOPBACK: Final = ("127.0.0.0/8", "::1")
 # Parts and downloads have limits of their own, which grow with their sizes.
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
 
@@ -44,8 +46,8 @@ async def open_uploads(
         api: The platform's client.
         hosting: Who prepares and stores media.
         settings: Of the adapter.
-        platform_on_loopback: The platform runs on this machine: it can fetch loopback addresses, and no address is
-            refused (that of a link is, where the settings say what names mean).
+        platform_on_loopback: The platform runs on this machine: it can fetch loopback addresses, its storage may be
+            on one, and no address of a link is refused (except where the settings say what names mean).
 
     Raises:
         ConfigurationError: The file that `QQMEDIA_CACHE` names cannot be used.
@@ -66,7 +68,8 @@ async def open_uploads(
             trust_env=options.media_trust_env,
             trusted=(*options.media_trusted_hosts, *hosting.own_servers),
         )
-        parts = PartStore(session(everything=platform_on_loopback), plain_http=platform_on_loopback)
+        storage = session(everything=False, trusted=_LOOPBACK if platform_on_loopback else ())
+        parts = PartStore(storage, plain_http=platform_on_loopback)
         chunked = ChunkedUploads(api, parts, sleep=timing.sleep, clock=timing.clock)
         rescue = Rescue(links, clock=timing.clock)
         stack.push_async_callback(rescue.aclose)

@@ -227,6 +227,26 @@ async def test_parts_go_over_tls_to_public_addresses_only(url: str, says: str) -
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("host", ["10.1.2.3", "169.254.169.254", "[fd00::1]", "0.0.0.0"])
+async def test_a_platform_on_loopback_cannot_name_a_storage_in_a_private_network(host: str) -> None:
+    class Platform:
+        api_base = ""
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        body = await request.json()
+        if "file_size" not in body:
+            return web.json_response({"access_token": "T", "expires_in": "7200"})
+        part = {"index": 1, "presigned_url": f"http://{host}/part", "block_size": body["file_size"]}
+        return web.json_response({"upload_id": "U", "parts": [part]})
+
+    platform = Platform()
+    async with web_server(answer) as platform.api_base, outbox(platform, inline_limit=KIB) as out:
+        with pytest.raises(OpenAPIError, match=r"nothing is fetched from .*private network"):
+            await out.video(VIDEO)
+        assert not out.pauses.taken
+
+
+@pytest.mark.asyncio
 async def test_a_storage_that_redirects_is_not_followed() -> None:
     asked: list[str] = []
 
