@@ -46,6 +46,9 @@ class Dispatcher:
 
     async def receive(self, item: Message | Event) -> None:
         """Take one message or event; wait only while too many are waiting already. After `stop` it takes nothing."""
+        if self._running >= self._max_handlers and not self._backlog:
+            # Events that came together are read without a pause: those before this one may be through in a moment.
+            await asyncio.sleep(0)
         while len(self._backlog) >= _BACKLOG and not self._stopping:
             self._complain()
             self._room.clear()

@@ -75,6 +75,25 @@ async def test_when_the_backlog_is_full_receive_waits_and_nothing_is_lost(caplog
 
 
 @pytest.mark.asyncio
+async def test_a_burst_for_quick_handlers_is_no_backlog(caplog: pytest.LogCaptureFixture) -> None:
+    bot, adapter = make_bot()
+    handled = 0
+
+    @bot.on_message(keywords="")
+    async def handler(_data: Message) -> None:
+        nonlocal handled
+        handled += 1
+
+    async with running(bot):
+        for _ in range(4 * adapter.max_handlers + 2000):
+            await adapter.say("x")
+            assert not bot.status().events_waiting
+        await settled()
+    assert handled == 4 * adapter.max_handlers + 2000
+    assert "pauses" not in caplog.text
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("in_a_task_of_its_own", [False, True])
 async def test_a_handler_that_waits_takes_no_place(in_a_task_of_its_own: bool) -> None:
     bot, adapter = make_bot()
