@@ -25,7 +25,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-__all__ = ("file_name", "gateway_folder", "locked", "write_whole")
+__all__ = ("clear_parts", "file_name", "gateway_folder", "locked", "write_whole")
 
 # A lock is held for a read and a write of some hundred bytes; whoever holds it longer was stopped in the middle.
 _LOCK_SECONDS: Final = 5.0
@@ -83,7 +83,7 @@ def write_whole(path: Path, content: str) -> None:
     Raises:
         OSError: It cannot be written; the old content is still there.
     """
-    handle, made = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
+    handle, made = tempfile.mkstemp(prefix=_part_prefix(path), dir=path.parent)  # mode 0600
     name = Path(made)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -93,3 +93,19 @@ def write_whole(path: Path, content: str) -> None:
         with suppress(OSError):
             name.unlink()
         raise
+
+
+def clear_parts(path: Path) -> None:
+    """Delete what a process left that was killed while it wrote this file; nobody may be writing it.
+
+    Raises:
+        OSError: It cannot be deleted.
+    """
+    prefix = _part_prefix(path)
+    for left in path.parent.iterdir():
+        if left.name.startswith(prefix):
+            left.unlink(missing_ok=True)
+
+
+def _part_prefix(path: Path) -> str:
+    return f".{path.name}-"

@@ -1,4 +1,7 @@
-"""Sessions that outlive their process: after a restart the platform replays what was missed (PLATFORM 4.6, rule 7)."""
+"""Sessions that outlive their process: after a restart the platform replays what was missed (PLATFORM 4.6, rule 7).
+
+One session has one owner: two copies of a bot that resumed the same one would throw each other out for ever.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,23 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
-from bot_core.gateway._state import file_name, gateway_folder, write_whole
+from bot_core.gateway._state import clear_parts, file_name, gateway_folder, locked, write_whole
 
-__all__ = ("FileSessionStore", "KeptSession", "MemorySessionStore", "SessionKeeper", "SessionStore")
+__all__ = ("FileSessionStore", "KeptSession", "MemorySessionStore", "SessionKeeper", "SessionStore", "SupportsClaim")
 
 # The platform keeps a session for some minutes; an older one costs a refused resume for nothing.
 _YOUNG_SECONDS: Final = 300.0
 
 # What finished within this time before a kill comes again, and its answers are refused as duplicates.
 _WRITE_EVERY_SECONDS: Final = 0.25
+
+# For a process that is just ending to let go of its session.
+_CLAIM_SECONDS: Final = 1.0
 
 logger = logging.getLogger("bot_core.gateway")
 
@@ -58,6 +64,19 @@ class SessionStore(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsClaim(Protocol):
+    """A store that knows whether somebody else keeps a session there."""
+
+    async def claim(self, key: str, *, patience: float) -> bool:
+        """Become the one who keeps this session; `False` where somebody else is that for all of `patience` seconds."""
+        ...
+
+    async def release(self, key: str) -> None:
+        """Let somebody else keep it; nothing happens where it was not claimed."""
+        ...
+
+
 class MemorySessionStore:
     """Keeps sessions as long as the process lives."""
 
@@ -85,6 +104,23 @@ class FileSessionStore:
 
     def __init__(self, state: Path | None = None) -> None:
         self._state = state
+        self._claims: dict[str, ExitStack] = {}
+
+    async def claim(self, key: str, *, patience: float) -> bool:
+        """See `SupportsClaim`; a claim goes with its process, however that ends."""
+        claiming = asyncio.create_task(asyncio.to_thread(self._claim, key, patience), name=f"claim of {key}")
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:  # a thread cannot be stopped, and what it claims must not be kept for ever
+            if await claiming:
+                await self.release(key)
+            raise
+
+    async def release(self, key: str) -> None:
+        """See `SupportsClaim`."""
+        claim = self._claims.pop(key, None)
+        if claim is not None:
+            await asyncio.to_thread(claim.close)
 
     async def load(self, key: str) -> KeptSession | None:
         """See `SessionStore`."""
@@ -97,18 +133,27 @@ class FileSessionStore:
     def _path(self, key: str) -> Path:
         return gateway_folder(self._state) / f"{file_name(key)}.session.json"
 
+    def _claim(self, key: str, patience: float) -> bool:
+        with ExitStack() as claim:
+            try:
+                path = self._path(key)
+                claim.enter_context(locked(path.with_suffix(".lock"), timeout=patience))
+                clear_parts(path)  # of a process that was killed while it wrote
+            except TimeoutError:
+                return False
+            except OSError as error:  # nobody else can keep anything there either
+                logger.debug("no lock for the kept session: %s", error)
+            self._claims[key] = claim.pop_all()
+        return True
+
     def _load(self, key: str) -> KeptSession | None:
         try:
-            raw: Any = json.loads(self._path(key).read_bytes())
-            kept = KeptSession(**raw)
+            return _read(json.loads(self._path(key).read_bytes()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             logger.warning("the session that was kept cannot be read, a new one begins: %s", error)
             return None
-        numbers: tuple[object, ...] = (kept.seq, kept.intents, kept.at)
-        whole = bool(kept.session_id) and all(isinstance(number, (int, float)) for number in numbers)
-        return kept if whole else None
 
     def _save(self, key: str, session: KeptSession | None) -> None:
         path = self._path(key)
@@ -116,6 +161,17 @@ class FileSessionStore:
             write_whole(path, json.dumps(asdict(session)))
             return
         path.unlink(missing_ok=True)
+
+
+def _read(raw: object) -> KeptSession | None:
+    """Return what another version of this program may have kept: fields that are not known here do not matter."""
+    fields: dict[str, Any] = raw if isinstance(raw, dict) else {}
+    session_id, seq, intents, at = (fields.get(name) for name in ("session_id", "seq", "intents", "at"))
+    if not isinstance(session_id, str) or not session_id or type(seq) is not int or seq < 0:
+        return None
+    if type(intents) is not int or not isinstance(at, (int, float)):
+        return None
+    return KeptSession(session_id=session_id, seq=seq, intents=intents, at=at)
 
 
 class SessionKeeper:
@@ -144,11 +200,34 @@ class SessionKeeper:
         self._written: dict[str, KeptSession | None] = {}
         self._changed = asyncio.Event()
         self._complained = False
+        self._claimed: set[str] = set()
+        self._shared = False  # another copy of this bot keeps a session of it
+
+    async def claim(self, shard: tuple[int, int]) -> bool:
+        """Become the one who keeps the session of this shard, until the keeper is closed; `False`: another copy is."""
+        if not isinstance(self._store, SupportsClaim):
+            return True
+        key = self._key(shard)
+        if await self._store.claim(key, patience=0 if self._shared else _CLAIM_SECONDS):
+            self._claimed.add(key)
+            return True
+        if not self._shared:
+            self._shared = True
+            logger.warning(
+                "another copy of bot %s runs with the same state folder and keeps the session: this one begins a new"
+                " session, keeps none, and the platform may throw one of the two out; run one, or give this one another"
+                " QQMEDIA_STATE",
+                self._account,
+            )
+        return False
 
     async def load(self, shard: tuple[int, int], *, intents: int) -> KeptSession | None:
-        """Return the session of this shard, if it is young and was for the same events."""
+        """Return the session of this shard, if it is young and was for the same events.
+
+        A clock that was set back a little is no reason to lose events: at worst the platform refuses the resume.
+        """
         kept = await self._store.load(self._key(shard))
-        if kept is None or kept.intents != intents or not 0 <= self._clock() - kept.at < _YOUNG_SECONDS:
+        if kept is None or kept.intents != intents or not abs(self._clock() - kept.at) < _YOUNG_SECONDS:
             return None
         return kept
 
@@ -178,6 +257,9 @@ class SessionKeeper:
             writer.cancel()
             await asyncio.wait((writer,))
             await self._write()
+            if isinstance(self._store, SupportsClaim):
+                for key in self._claimed:
+                    await self._store.release(key)
 
     async def _write_on(self) -> None:
         while True:
@@ -190,7 +272,7 @@ class SessionKeeper:
         for key, look in self._sources.items():
             session, before = look(), self._written.get(key)
             if session is not None and before is not None and replace(session, at=before.at) == before:
-                session = session if session.at - before.at >= 1 else before
+                session = session if abs(session.at - before.at) >= 1 else before
             if session is before and key in self._written:
                 continue
             try:

@@ -208,8 +208,12 @@ def _book(
 def _read_starts(path: Path) -> list[float]:
     try:
         content: Any = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):  # what is damaged counts for nothing: the platform would say no
+    except (
+        FileNotFoundError,
+        ValueError,
+        RecursionError,
+    ):  # what is damaged counts for nothing: the platform would say no
         return []
     if not isinstance(content, list):
         return []
-    return [float(start) for start in content if isinstance(start, (int, float)) and math.isfinite(start)]
+    return [start for start in content if isinstance(start, float) and math.isfinite(start)]

@@ -104,8 +104,14 @@ class Shard:
         self._planned = math.inf
 
     async def restore(self, intents: int) -> None:
-        """Take up the session of the last process, where one was kept, and keep what comes."""
+        """Take up the session of the last process, where one was kept, and keep what comes.
+
+        Another copy of this bot that runs has that session: then this one has its own, and keeps none.
+        """
         if self._keeper is None:
+            return
+        if not await self._keeper.claim(self.session.shard):
+            self._keeper = None
             return
         session = self.session
         kept = await self._keeper.load(session.shard, intents=intents)
@@ -264,6 +270,7 @@ class Shard:
             for action in actions:
                 if isinstance(action, Send):
                     await _write(socket, action.text)
+            self._note_changed()  # a quiet session is alive too, and worth resuming
 
     async def _identify(self, socket: aiohttp.ClientWebSocketResponse) -> Reconnect | Stop:
         """Identify when the session asks for it and its turn has come; a resume never comes here."""

@@ -59,7 +59,9 @@ async def test_a_session_comes_back_to_the_same_account_and_shard_for_five_minut
     assert await reader.load(SHARD, intents=3) is not None
     clock.now += 1
     assert await reader.load(SHARD, intents=3) is None
-    clock.now -= 301  # the clock was set back: who knows how old it is
+    clock.now -= 301  # the clock was set back by a second: at worst the platform refuses the resume
+    assert await reader.load(SHARD, intents=3) is not None
+    clock.now -= 299  # by more than it may be old: who knows how old it is
     assert await reader.load(SHARD, intents=3) is None
 
 
@@ -101,11 +103,30 @@ async def test_it_is_written_while_the_bot_runs_and_not_for_each_event(tmp_path:
         async with asyncio.timeout(2):
             while store.saves == before:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+        before = store.saves
+        clock.now -= 3600  # the clock was set back: what is kept must not seem to be of the future
+        writer.changed()
+        async with asyncio.timeout(2):
+            while store.saves == before:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"session_id": 7, "seq": "x", "intents": 3, "at": 0}', "null"]
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        "null",
+        "[" * 100_000,
+        '{"session_id": 7, "seq": 1, "intents": 3, "at": 1e6}',
+        '{"session_id": "S", "seq": 1.5, "intents": 3, "at": 1e6}',
+        '{"session_id": "S", "seq": -1, "intents": 3, "at": 1e6}',
+        '{"session_id": "S", "seq": 1, "intents": 3, "at": NaN}',
+        '{"session_id": "S", "seq": 1, "intents": 3}',
+    ],
 )
 async def test_a_damaged_file_is_no_session(tmp_path: Path, clock: Clock, content: str) -> None:
     store = FileSessionStore(tmp_path)
@@ -117,12 +138,76 @@ async def test_a_damaged_file_is_no_session(tmp_path: Path, clock: Clock, conten
 
 
 @pytest.mark.asyncio
+async def test_what_a_later_version_keeps_is_read_as_far_as_it_is_known(tmp_path: Path, clock: Clock) -> None:
+    store = FileSessionStore(tmp_path)
+    await keep(store, clock)
+    (path,) = await asyncio.to_thread(lambda: list((tmp_path / "gateway").iterdir()))
+    kept = json.loads(await asyncio.to_thread(path.read_text)) | {"host": "new", "version": 9}
+    await asyncio.to_thread(path.write_text, json.dumps(kept))
+    assert await keeper(store, clock).load(SHARD, intents=3) is not None
+
+
+@pytest.mark.asyncio
+async def test_the_second_copy_of_a_bot_keeps_nothing_and_says_so_once(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with keeper(FileSessionStore(tmp_path), clock).open() as first:
+        assert await first.claim(SHARD)
+        async with keeper(FileSessionStore(tmp_path), clock).open() as second:
+            assert not await second.claim(SHARD)
+            assert await second.claim((0, 2))  # nobody else runs that one
+            assert not await second.claim(SHARD)
+        async with keeper(FileSessionStore(tmp_path), clock, "1002 at http://a").open() as other:
+            assert await other.claim(SHARD)
+    assert ["another copy of bot 1001 at http://a runs" in line.getMessage() for line in caplog.records] == [True]
+    async with keeper(FileSessionStore(tmp_path), clock).open() as third:
+        assert await third.claim(SHARD)
+
+
+@pytest.mark.asyncio
+async def test_a_copy_that_is_just_ending_is_waited_for_and_a_claim_given_up_is_free(
+    tmp_path: Path, clock: Clock
+) -> None:
+    first, second = FileSessionStore(tmp_path), FileSessionStore(tmp_path)
+    assert await first.claim("A", patience=0)
+    waiting = [asyncio.create_task(second.claim("A", patience=5), name="claim")]
+    await asyncio.sleep(0.05)
+    assert not waiting[0].done()
+    await first.release("A")
+    assert await waiting[0]
+    waiting[0] = asyncio.create_task(first.claim("A", patience=5), name="claim")
+    await asyncio.sleep(0.02)
+    waiting[0].cancel()
+    await second.release("A")
+    await asyncio.wait(waiting)
+    assert waiting[0].cancelled()
+    assert await second.claim("A", patience=0)
+    await second.release("A")
+    await second.release("nobody's")
+
+
+@pytest.mark.asyncio
+async def test_what_a_process_left_that_was_killed_while_it_wrote_is_cleared_away(tmp_path: Path, clock: Clock) -> None:
+    def files() -> list[Path]:
+        return sorted((tmp_path / "gateway").iterdir())
+
+    await keep(FileSessionStore(tmp_path), clock)
+    (path,) = await asyncio.to_thread(files)
+    await asyncio.to_thread(path.with_name(f".{path.name}-x1y2").write_text, '{"session')
+    async with keeper(FileSessionStore(tmp_path), clock).open() as next_one:
+        assert await next_one.claim(SHARD)
+        assert await next_one.load(SHARD, intents=3) is not None
+    assert await asyncio.to_thread(files) == [path, path.with_suffix(".lock")]
+
+
+@pytest.mark.asyncio
 async def test_a_folder_that_cannot_be_used_is_said_once_and_stops_nothing(
     tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     blocked = tmp_path / "file"
     await asyncio.to_thread(blocked.touch)
     async with keeper(FileSessionStore(blocked), clock).open() as writer:
+        assert await writer.claim(SHARD)
         writer.watch(SHARD, lambda: ("S", 1, 3))
         writer.changed()
         await asyncio.sleep(0.05)

@@ -104,7 +104,18 @@ async def test_what_is_too_far_off_is_not_booked(store: PacingStore) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("content", ["", "{", '{"a": 1}', '["x", null, NaN, 1e400]', "[5000000000]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        '{"a": 1}',
+        '["x", null, NaN, 1e400]',
+        "[5000000000.0]",
+        f"[{'9' * 400}]",
+        pytest.param("[" * 100_000, id="deep"),
+    ],
+)
 async def test_a_damaged_file_or_a_clock_set_back_stops_nobody(clock: Clock, tmp_path: Path, content: str) -> None:
     store = FilePacingStore(tmp_path, clock=clock)
     assert await book(store) == 0

@@ -193,6 +193,47 @@ async def test_the_next_process_resumes_where_handlers_had_finished(
 
 
 @pytest.mark.asyncio
+async def test_a_session_in_which_nothing_happens_stays_young(
+    new_bot: NewBot, platform: FakePlatform, tmp_path: Path
+) -> None:
+    now = 1e6
+    async with SessionKeeper(FileSessionStore(tmp_path), APPID, write_every=0.01, clock=lambda: now).open() as keeper:
+        bot = new_bot(keeper=keeper)
+        bot.start()
+        await (await platform.accept()).ready("S", interval=20)
+        await bot.until(lambda: bot.online == ["READY"])
+
+        async def kept() -> None:
+            async with asyncio.timeout(2):
+                while await keeper.load((1, 3), intents=1 << 25 | 1 << 26) is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+
+        await kept()
+        now += 1000  # a quiet night; then the process is killed
+        await kept()
+
+
+@pytest.mark.asyncio
+async def test_two_copies_of_a_bot_do_not_fight_for_one_session(
+    new_bot: NewBot, platform: FakePlatform, tmp_path: Path
+) -> None:
+    async with SessionKeeper(FileSessionStore(tmp_path), APPID).open() as keeper:
+        new_bot(keeper=keeper).start()
+        await (await platform.accept()).ready("S")
+        async with SessionKeeper(FileSessionStore(tmp_path), APPID).open() as other_keeper:
+            other = new_bot(keeper=other_keeper)
+            other.start()
+            connection = await platform.accept()
+            assert (await connection.ready("T"))["op"] == 2
+            await other.until(lambda: other.online == ["READY"])
+            other.cluster.stop()
+            assert other.task is not None
+            await other.task
+        kept = await keeper.load((1, 3), intents=1 << 25 | 1 << 26)
+        assert kept is None or kept.session_id == "S"
+
+
+@pytest.mark.asyncio
 async def test_a_refused_resume_of_a_kept_session_costs_one_identify(new_bot: NewBot, platform: FakePlatform) -> None:
     store = MemorySessionStore()
     for round_ in range(2):
