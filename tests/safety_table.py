@@ -128,7 +128,7 @@ FILES: Final = (
     Try("mov whose pictures are elsewhere", "dref: url http://127.0.0.1/", "not followed; nothing opened"),
     Try("mkv with a file attached", "Attachments: x.ttf", "the attachment is dropped where it is made anew"),
     Try("a path that looks like a protocol", "concat:a|b, subfile:..., http:x.mp4", "taken for a file's name"),
-    Try("SVG as a picture", "<!ENTITY x SYSTEM 'file:///etc/passwd'>", "refused: text; no XML is read"),
+    Try("SVG as a picture", "<!ENTITY x SYSTEM 'file:///etc/passwd'>", "refused: no picture; no XML is read"),
     Try("PostScript, PDF as a picture", "%!PS", "refused: no picture; no program is run"),
 )
 

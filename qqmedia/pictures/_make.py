@@ -134,8 +134,13 @@ def _errors(what: str, options: ImageOptions) -> Iterator[None]:
         raise _too_many(what, f"{pixels[0] if pixels else 'too many'} pixels", options.max_pixels) from error
     except Exception as error:  # decoders raise whatever comes; it always means the same
         raise MediaFormatError(
-            f"{what} has to be made anew for the platform, and is damaged: {str(error) or type(error).__name__}"
+            f"{what} has to be made anew for the platform, and is damaged: {_reason(error)}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what the decoder says, without the address of the object that it read."""
+    return re.sub(r" <[^>]*>$", "", str(error)) or type(error).__name__
 
 
 def _opened(file: Any, content_type: str, what: str) -> Image:

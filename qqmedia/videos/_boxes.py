@@ -17,7 +17,11 @@ _DESCRIPTION_BYTES: Final = 4096
 _LARGE: Final = 1  # the length stands behind the name, with 8 bytes
 _TO_THE_END: Final = 0
 _H264: Final = frozenset({b"avc1", b"avc3"})
-_AAC: Final = b"mp4a"
+_MP4A: Final = b"mp4a"
+# What MPEG-4 calls AAC, and its older names from MPEG-2; an `mp4a` may hold MP3 as well (mp4ra.org, object types).
+_AAC: Final = frozenset({None, 0x40, 0x66, 0x67, 0x68})  # `None`: it does not say
+_ES: Final = 3  # tags of descriptors (ISO 14496-1)
+_DECODER: Final = 4
 # High 10, 4:2:2, 4:4:4 and the intra profiles: decoders in phones have none of them.
 _PROFILES_OF_PHONES: Final = frozenset({66, 77, 88, 100})
 
@@ -49,7 +53,7 @@ def _tracks(file: BinaryIO, start: int, end: int) -> Tracks | None:
             plays = plays and codec in _H264 and _profile(description) in _PROFILES_OF_PHONES
         elif kind == b"soun":
             audio.append(_text(codec))
-            plays = plays and codec == _AAC
+            plays = plays and codec == _MP4A and _object_type(description) in _AAC
     return Tracks(tuple(video), tuple(audio), plays and bool(video)) if video or audio else None
 
 
@@ -103,6 +107,31 @@ def _boxes(file: BinaryIO, position: int, end: int) -> Iterator[tuple[bytes, int
 def _profile(description: bytes) -> int:
     at = description.find(b"avcC")
     return description[at + 5] if 0 < at < len(description) - 5 else 0
+
+
+def _object_type(description: bytes) -> int | None:
+    """Return what kind of sound an `mp4a` holds, or `None` where that cannot be read."""
+    at = description.find(b"esds")
+    if at < 0:
+        return None
+    try:
+        start = _in_descriptor(description, at + 8, _ES)
+        flags = description[start + 2]
+        start += 3 + 2 * bool(flags & 0x80) + 2 * bool(flags & 0x20)
+        start += 1 + description[start] if flags & 0x40 else 0
+        return description[_in_descriptor(description, start, _DECODER)]
+    except (IndexError, ValueError):
+        return None
+
+
+def _in_descriptor(data: bytes, at: int, tag: int) -> int:
+    """Return where the content begins, behind the tag and a length of up to four bytes."""
+    if data[at] != tag:
+        raise ValueError(tag)
+    at += 1
+    while data[at] & 0x80:
+        at += 1
+    return at + 1
 
 
 def _text(codec: bytes) -> str:

@@ -333,7 +333,7 @@ async def test_what_must_be_decoded_and_is_damaged_says_so() -> None:
     content = encoded(noise(200, 200), "WEBP")
     async with memory_host() as host:
         for damaged in (content[: len(content) // 2], content[:40], content[:12] + b"x" * 50):
-            with pytest.raises(MediaFormatError, match=r"'cat.webp' .image/webp. has to be made anew .* is damaged"):
+            with pytest.raises(MediaFormatError, match=r"'cat.webp' .image/webp. has to be .* is damaged: [^<]+$"):
                 await prepared(host, damaged, "cat.webp")
 
 

@@ -170,6 +170,19 @@ async def test_what_phones_play_passes_as_it_is(
     assert len(upload.sha256) == 64
 
 
+@pytest.mark.asyncio
+async def test_the_sound_of_an_mp4_is_looked_at_too(with_ffmpeg: None) -> None:
+    """MP3 goes by the name of AAC there."""
+    content = await asyncio.to_thread(film, audio="libmp3lame")
+    assert b"mp4a" in content
+    async with memory_host() as host:
+        upload, data = await prepared(host, content)
+    assert upload.notes == ("made video/mp4 of video/mp4 (h264, mp3) by ffmpeg, encoded anew",)
+    tracks = read_tracks(io.BytesIO(data), len(data))
+    assert tracks is not None
+    assert tracks.plays
+
+
 class Counting(io.BytesIO):
     """Counts the bytes that are read."""
 
