@@ -35,6 +35,9 @@ OnReady: TypeAlias = Callable[[Dispatch], Awaitable[None]]
 
 _CONNECT_SECONDS: Final = 30.0
 
+# Each identify gets a new token (PLATFORM 4.6, rule 5); those of one window may share it.
+_NEW_TOKEN_SECONDS: Final = 4.0
+
 # A close of ours that keeps the session: 1000 and 1001 mean "I am done" to gateways of this kind.
 _CLOSE_CODE: Final = 4000
 
@@ -182,6 +185,8 @@ class Shard:
 
     async def _connect(self, deliver: DeliverCallback, on_ready: OnReady | None) -> Reconnect | Stop:
         """Live through one socket, or the vain attempt to open one."""
+        if self.session.session_id is None:
+            self._tokens.doubt(older_than=_NEW_TOKEN_SECONDS)
         try:
             self._token = await self._tokens.get()
             url = (await self._discovery.get()).url

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -60,6 +61,7 @@ class AccessTokenSource:
         self._timeout = timeout
         self._clock = clock
         self._token = ""
+        self._renewed_at = 0.0
         self._renew_at = 0.0
         self._expires_at = 0.0
         self._flight: asyncio.Task[str] | None = None
@@ -98,6 +100,11 @@ class AccessTokenSource:
         if self._token == token:
             self._token = ""
 
+    def doubt(self, *, older_than: float) -> None:
+        """Ask for one anew next time, if the last one came more seconds ago; should none come, the old one serves."""
+        if self._clock() - self._renewed_at >= older_than:
+            self._renew_at = -math.inf
+
     async def _renew(self) -> str:
         old = self._token
         try:
@@ -111,7 +118,7 @@ class AccessTokenSource:
             self._renew_at = min(now + _RENEW_PAUSE_SECONDS, self._expires_at)
             logger.warning("could not renew the access token, the old one is still good: %s", error)
             return old
-        now = self._clock()
+        now = self._renewed_at = self._clock()
         self._token, self._expires_at = token, now + lifetime
         pause = min(_RENEW_PAUSE_SECONDS, lifetime / 2)
         self._renew_at = max(self._expires_at - _RENEW_EARLY_SECONDS, now + pause)

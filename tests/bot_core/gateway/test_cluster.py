@@ -393,3 +393,31 @@ async def test_after_a_refused_identify_the_limit_is_asked_for_anew(
     assert platform.connections.empty()
     running.cancel()
     await asyncio.wait({running})
+
+
+@pytest.mark.asyncio
+async def test_each_identify_gets_a_new_token_and_a_resume_does_not_need_one(
+    http: aiohttp.ClientSession, platform: FakePlatform
+) -> None:
+    now = 0.0
+
+    async def ask() -> GatewayInfo:
+        return info(f"ws://127.0.0.1:{platform.port}/websocket")
+
+    async def deliver(_dispatch: Dispatch) -> None:
+        pass
+
+    source = AccessTokenSource(http, appid=APPID, client_secret=SECRET, token_url=platform.token_url, clock=lambda: now)
+    gate = IdentifyGate(APPID, MemoryPacingStore(), Discovery(ask), window=0.01)
+    session = GatewaySession(intents=INTENTS, timings=QUICK)
+    shard = Shard(http, session, tokens=source, discovery=Discovery(ask), gate=gate)
+    running = asyncio.create_task(shard.run(deliver))
+    tokens = []
+    for end in ({"op": 7}, {"op": 9, "d": False}, {"op": 7}):
+        connection = await platform.accept()
+        tokens.append((await connection.ready("S"))["d"]["token"])
+        now += 5
+        await connection.send(end)
+    running.cancel()
+    await asyncio.wait({running})
+    assert tokens == ["QQBot token-1", "QQBot token-1", "QQBot token-2"]
