@@ -14,6 +14,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from bot_core.adapter import Response
 from bot_core.errors import OpenAPIError
 from bot_core.openapi.answers import no_answer, read_answer
 from bot_core.openapi.bodies import Base64Source, StreamedBody, streamed_json
@@ -245,7 +246,8 @@ class OpenAPIClient:
 
         Args:
             method: `GET`, `POST` ...
-            path: Begins with ``/``; ids in it are quoted by the caller.
+            path: Begins with ``/``; ids in it are quoted by the caller. The two may be given the other way round, as
+                AmiyaBot has them.
             json: Body.
             params: Query.
             timeout: Seconds; the client's own where `None`.
@@ -253,11 +255,14 @@ class OpenAPIClient:
         Raises:
             OpenAPIError: The platform refused, or did not answer; see the subclasses.
         """
+        if method.startswith("/"):
+            method, path = path, method
         body = None if json is None else _encode(json).encode()
         limit = None if timeout is None else aiohttp.ClientTimeout(total=timeout)
-        return await self._call(method.upper(), path, body, params=params, timeout=limit)
+        answer = await self._call(method.upper(), path, body, params=params, timeout=limit)
+        return Response(answer) if isinstance(answer, dict) else answer
 
-    async def get(self, path: str, *, params: Mapping[str, str | int] | None = None) -> Any:
+    async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Any:
         """Do `request` with GET."""
         return await self.request("GET", path, params=params)
 

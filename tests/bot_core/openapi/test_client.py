@@ -143,11 +143,19 @@ async def test_who_am_i_and_where_is_the_gateway(api: OpenAPIClient, platform: F
 
 @pytest.mark.asyncio
 async def test_calls_without_a_method_of_their_own(api: OpenAPIClient, platform: FakePlatform) -> None:
-    platform.replies += [Reply(body=[1, 2]), Reply(body={"a": 1}), Reply(204, "")]
-    assert await api.get("/guilds/1/channels", params={"limit": 2}) == [1, 2]
+    platform.replies += [Reply(body=[1, 2]), Reply(body={"a": 1}), Reply(204, ""), Reply(body={"id": "1"})]
+    assert await api.get("/guilds/1/channels", {"limit": 2}) == [1, 2]
     assert await api.post("/v2/generate_url_link", {"callback_data": "x"}) == {"a": 1}
     assert await api.request("delete", "/x") == {}
-    assert [call.path for call in platform.calls] == ["/guilds/1/channels?limit=2", "/v2/generate_url_link", "/x"]
+    me = await api.request("/users/@me", "get")  # as AmiyaBot has them
+    assert me == me.json == {"id": "1"}
+    called = [(call.method, call.path) for call in platform.calls]
+    assert called == [
+        ("GET", "/guilds/1/channels?limit=2"),
+        ("POST", "/v2/generate_url_link"),
+        ("DELETE", "/x"),
+        ("GET", "/users/@me"),
+    ]
 
 
 @pytest.mark.asyncio
