@@ -90,7 +90,7 @@ class StoreDriver:
             headers = {"Content-Type": upload.content_type, "Content-Length": str(upload.size)}
             await self.request("PUT", upload.key, data=self.pieces(file), headers=headers)
         finally:
-            await asyncio.shield(self.context.in_thread(file.close))
+            await asyncio.shield(asyncio.to_thread(file.close))  # the host's own threads may be gone by now
         return f"{self.settings.url}/{upload.key}"
 
     async def delete(self, key: str, /) -> None:

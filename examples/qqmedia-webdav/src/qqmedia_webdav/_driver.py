@@ -65,8 +65,8 @@ class WebDAVDriver:
             yield piece
 
     async def _tidy(self, file: BinaryIO, passing: str) -> None:
-        await self._context.in_thread(file.close)
+        await asyncio.to_thread(file.close)  # the host may be closed by now, and its threads with it
         for pause in (0, 0.2) if passing else ():  # a server may still be writing what had been sent
             await asyncio.sleep(pause)
-            with suppress(qqmedia.StorageError, RuntimeError):  # the server may be gone, or the session closed
-                await self._send("DELETE", passing, fine={404})
+            with suppress(qqmedia.StorageError, RuntimeError, TimeoutError):  # the server may be gone
+                await asyncio.wait_for(self._send("DELETE", passing, fine={404}), timeout=1)
