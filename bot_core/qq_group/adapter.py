@@ -33,6 +33,8 @@ __all__ = ("QQGroupAdapter",)
 
 # READY comes without a name at times; events wait meanwhile.
 _NAME_SECONDS: Final = 5.0
+# Kinds of events that cannot be read, told once each; a broken peer must not make their number grow without end.
+_ODD_LIMIT: Final = 64
 _GATEWAY_EVENTS: Final = frozenset({"READY", "RESUMED"})
 
 logger = logging.getLogger("bot_core.qq_group")
@@ -62,6 +64,7 @@ class QQGroupAdapter:
         self._stopped = False
         self._closed = False
         self._seen = SeenEvents()
+        self._odd: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<QQGroupAdapter of {self.appid}>"
@@ -256,10 +259,16 @@ class QQGroupAdapter:
             logger.debug("%s came again and was dropped", " ".join(known_by))
             return None
         try:
-            return incoming(self, dispatch.type, data, dispatch.id, self)
-        except Exception:  # whatever the platform sends, the connection lives on
-            logger.exception("%s skipped: it cannot be read", dispatch.type)
+            return incoming(self, dispatch.type, data, dispatch.id, self, complain=self._complain)
+        except Exception as error:  # noqa: BLE001 - whatever the platform sends, the connection lives on
+            self._complain(f"{dispatch.type} skipped: it cannot be read ({type(error).__name__})", error)
             return None
+
+    def _complain(self, text: str, error: Exception | None = None) -> None:
+        """Say it, once a kind: a platform that changed its events would fill the log."""
+        if text not in self._odd and len(self._odd) < _ODD_LIMIT:
+            self._odd.add(text)
+            logger.warning("%s; not said again", text, exc_info=error)
 
     async def _on_ready(self, dispatch: Dispatch) -> None:
         """Note the bot's name: READY has it, RESUMED has not."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from bot_core.message import Event, File, Message
@@ -54,7 +54,13 @@ logger = logging.getLogger("bot_core.qq_group")
 
 
 def incoming(
-    instance: Adapter, name: str, data: object, event_id: str = "", shelf: Shelf | None = None
+    instance: Adapter,
+    name: str,
+    data: object,
+    event_id: str = "",
+    shelf: Shelf | None = None,
+    *,
+    complain: Callable[[str], None] = logger.warning,
 ) -> Message | Event | None:
     """Return the message or event for a dispatch, or `None` when it cannot be used.
 
@@ -64,19 +70,20 @@ def incoming(
         data: Its `d`, whatever that is.
         event_id: The envelope's `id`.
         shelf: Where attachments can be fetched.
+        complain: Is told why one cannot be used.
     """
     if name not in MESSAGE_EVENTS:
         event = Event(instance, name, dict(data) if isinstance(data, Mapping) else {}, event_id)
         _read_event(event)
         return event
     if not isinstance(data, Mapping):
-        logger.warning("%s skipped: its data is %s, not an object", name, type(data).__name__)
+        complain(f"{name} skipped: its data is {type(data).__name__}, not an object")
         return None
     message = Message(instance, dict(data))
     message.event_id = event_id
     _read_people(message, name, data)
     if not message.message_id or not (message.user_openid if message.is_direct else message.channel_openid):
-        logger.warning("%s skipped: it has no message id or names no chat", name)
+        complain(f"{name} skipped: it has no message id or names no chat")
         return None
     _read_attachments(message, data, shelf)
     _read_text(message, name, data)

@@ -412,12 +412,14 @@ async def test_each_identify_gets_a_new_token_and_a_resume_does_not_need_one(
     session = GatewaySession(intents=INTENTS, timings=QUICK)
     shard = Shard(http, session, tokens=source, discovery=Discovery(ask), gate=gate)
     running = asyncio.create_task(shard.run(deliver))
-    tokens = []
-    for end in ({"op": 7}, {"op": 9, "d": False}, {"op": 7}):
-        connection = await platform.accept()
-        tokens.append((await connection.ready("S"))["d"]["token"])
-        now += 5
-        await connection.send(end)
+    connection = await platform.accept()
+    tokens = [(await connection.ready("S"))["d"]["token"]]
+    now += 5
+    await connection.send({"op": 7})
+    connection = await platform.accept()
+    tokens.append((await connection.hello())["d"]["token"])
+    await connection.send({"op": 9, "d": False})
+    tokens.append((await (await platform.accept()).hello())["d"]["token"])
     running.cancel()
     await asyncio.wait({running})
     assert tokens == ["QQBot token-1", "QQBot token-1", "QQBot token-2"]

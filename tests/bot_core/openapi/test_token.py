@@ -107,6 +107,23 @@ async def test_the_old_token_serves_while_it_lives_and_renewal_fails(
 
 
 @pytest.mark.asyncio
+async def test_an_old_token_that_is_in_doubt_is_asked_for_anew_and_serves_on_where_none_comes(
+    tokens: AccessTokenSource, platform: FakePlatform, clock: Clock
+) -> None:
+    assert await tokens.get() == "token-1"
+    tokens.doubt(older_than=4)
+    assert await tokens.get() == "token-1"
+    clock.now += 4
+    platform.token_replies.append(Reply(503))
+    tokens.doubt(older_than=4)
+    assert await tokens.get() == "token-1"
+    tokens.doubt(older_than=4)
+    assert await tokens.get() == "token-2"
+    assert await tokens.get() == "token-2"
+    assert len(platform.token_calls) == 3
+
+
+@pytest.mark.asyncio
 async def test_invalidate_drops_only_the_token_that_is_meant(tokens: AccessTokenSource) -> None:
     assert await tokens.get() == "token-1"
     tokens.invalidate("another")

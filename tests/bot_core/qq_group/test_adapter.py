@@ -163,12 +163,18 @@ async def test_an_event_that_comes_again_is_dropped(sandbox: Sandbox, start: Sta
     assert [one.message_id for one in bot.received if isinstance(one, Message)] == ["M1", "M2"]
 
 
-async def test_what_cannot_be_read_is_skipped_and_the_bot_lives(sandbox: Sandbox, start: Start) -> None:
+async def test_what_cannot_be_read_is_skipped_and_told_once_and_the_bot_lives(
+    sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     async with start(lambda data: Chain(data).text("alive")):
-        for data in ({}, {"id": 1, "author": []}, {"id": "M", "group_openid": None, "mentions": {"a": 1}}):
-            await sandbox.emit("GROUP_AT_MESSAGE_CREATE", data)
+        for _ in range(2):
+            for data in ({}, {"id": 1, "author": []}, {"id": "M", "group_openid": None, "mentions": {"a": 1}}):
+                await sandbox.emit("GROUP_AT_MESSAGE_CREATE", data)
         said = await sandbox.say("still there?")
         assert await sandbox.replies(said)
+    assert [line.getMessage() for line in caplog.records if "skipped" in line.getMessage()] == [
+        "GROUP_AT_MESSAGE_CREATE skipped: it has no message id or names no chat; not said again"
+    ]
 
 
 # --- once is enough
