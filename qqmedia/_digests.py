@@ -19,7 +19,7 @@ _REMEMBERED: Final = 1024  # files, some 300 bytes each
 _SETTLED_NS: Final = 3_000_000_000
 # Comparing costs a tenth of hashing; below this size neither matters. What is larger is seldom sent as bytes.
 _COMPARED_BYTES: Final = range(16 * 1024, 1024 * 1024)
-_COMPARED_TOTAL_BYTES: Final = 8 * 1024 * 1024
+_COMPARED_TOTAL_BYTES: Final = 4 * 1024 * 1024
 # By these at the middle and at the end, the same bytes are found again.
 _MARK_BYTES: Final = 32
 

@@ -73,15 +73,19 @@ class Preparer:
         loaded = await self._load(source, limits, workspace)
         found = sniff(loaded.head)
         _check_source(kind, source, loaded, found)
+        start = loaded.content if isinstance(loaded.content, bytes) else loaded.head
+        untouched = not transforms or self.transforms.passes(kind, start, loaded.size)
+        key = "" if not untouched or self.plugins.name_objects else self._key(kind, loaded.sha256, found)
         upload = Upload(
-            kind=kind, content_type=found.content_type, size=loaded.size, sha256=loaded.sha256, key="",
+            kind=kind, content_type=found.content_type, size=loaded.size, sha256=loaded.sha256, key=key,
             filename=_name(filename or loaded.filename, kind, found), ttl=timedelta(seconds=self.policy.ttl),
             content=loaded.content, stamp=loaded.stamp, workspace=workspace,
         )  # fmt: skip
-        start = loaded.content if isinstance(loaded.content, bytes) else loaded.head
-        if transforms and not self.transforms.passes(kind, start, loaded.size):
+        if key:  # as a rule; made once, because what is frozen is slow to make
+            return upload
+        if not untouched:
             upload, found = await self._transform(upload, transforms, found)
-        return self._named(upload, found.extension)
+        return self._named(upload, found)
 
     async def _load(self, source: MediaSource, limits: Limits, workspace: Workspace) -> Loaded:
         if isinstance(source, str) and is_url(source):
@@ -103,7 +107,7 @@ class Preparer:
             upload, content=content, stamp=None, size=len(content), sha256="", key="", notes=(*upload.notes, note)
         )  # fmt: skip
         changed, found = await self._measured(changed)
-        return self._named(changed, found.extension)
+        return self._named(changed, found)
 
     async def _transform(
         self, given: Upload, transforms: Sequence[Transform], found: Sniffed
@@ -132,10 +136,12 @@ class Preparer:
             )
         return replace(upload, sha256=digest, content_type=found.content_type), found
 
-    def _named(self, upload: Upload, extension: str) -> Upload:
+    def _named(self, upload: Upload, found: Sniffed) -> Upload:
         key = self.plugins.object_key(upload)
-        key = default_key(self.secret, upload.kind, upload.sha256, extension) if key is None else valid_key(key)
-        return replace(upload, key=key)
+        return replace(upload, key=self._key(upload.kind, upload.sha256, found) if key is None else valid_key(key))
+
+    def _key(self, kind: MediaKind, sha256: str, found: Sniffed) -> str:
+        return default_key(self.secret, kind, sha256, found.extension)
 
 
 def _head_and_digest(upload: Upload) -> tuple[bytes, str]:

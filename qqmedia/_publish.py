@@ -117,6 +117,7 @@ class Publisher:
             StorageError: No driver could store it; the last one's error.
         """
         failed: StorageError | DriverBrokenError | None = None
+        nowhere = HostedMedia(url=None, upload=upload, reach=Reach.PRIVATE, expires_at=None, driver="")
         for shelf in self._shelves:
             try:
                 hosted = await shelf.keep(upload)
@@ -125,9 +126,10 @@ class Publisher:
                 continue
             if hosted.url is not None:
                 return hosted
+            nowhere = hosted
         if failed is not None:
             raise failed
-        return hosted
+        return nowhere
 
     async def _unless_resting(self, shelf: _Shelf, upload: Upload) -> HostedMedia | None:
         if (known := shelf.known(upload)) is not None:
@@ -238,7 +240,7 @@ class _Shelf:
         """Store it under a key of its own, so that the one that is to expire can go."""
         ttl = LASTING if self._driver.keeps else timedelta(seconds=LONGEST_TTL)
         hosted = await self.publish(replace(upload, key=f"{_KEPT}{upload.key}", ttl=ttl))
-        if hosted.expires_at is not None and not self._told:
+        if hosted.url is not None and hosted.expires_at is not None and not self._told:
             self._told = True
             logger.warning(
                 "driver %r does not keep media for good: %s and others answer for %d days only (said once); public URLs"

@@ -10,8 +10,8 @@ import asyncio
 import importlib
 import logging
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from enum import Enum, auto
 from pathlib import Path
 from types import TracebackType
@@ -238,10 +238,9 @@ class MediaHost(ChainBuilder):
         """The drivers, in the order in which they are tried; empty until it is open."""
         return self._parts.names if self._parts else ()
 
-    @asynccontextmanager
-    async def prepare(
+    def prepare(
         self, kind: MediaKind, source: MediaSource, *, filename: str | None = None
-    ) -> AsyncIterator[Upload]:
+    ) -> AbstractAsyncContextManager[Upload]:
         """Make the source ready to be sent: read, sniffed, transformed, measured, hashed, named.
 
         The upload can be read until the block ends. A path must stay as it is for so long; a file object is read from
@@ -257,13 +256,13 @@ class MediaHost(ChainBuilder):
             MediaFormatError: It is not of this kind.
             MediaTooLargeError: It is too large.
         """
+        return _Preparing(self._prepare, kind, source, filename)
+
+    async def _prepare(
+        self, kind: MediaKind, source: MediaSource, filename: str | None, workspace: Workspace
+    ) -> Upload:
         parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
-        workspace = Workspace()
-        try:
-            yield await parts.preparer.prepare(MediaKind(kind), source, filename, workspace)
-        finally:
-            if workspace.used:
-                await asyncio.shield(asyncio.to_thread(workspace.close))
+        return await parts.preparer.prepare(MediaKind(kind), source, filename, workspace)
 
     async def publish(self, upload: Upload) -> HostedMedia:
         """Store the upload where it can be fetched; what is stored already is not stored again.
@@ -310,6 +309,35 @@ class MediaHost(ChainBuilder):
             if isinstance(hosted.upload.content, Path):
                 return await asyncio.to_thread(hosted.upload.read)
             return hosted.upload.read()
+
+
+class _Preparing(AbstractAsyncContextManager[Upload]):
+    """The block of `MediaHost.prepare`. A class, because a generator would be a tenth of what a small picture costs."""
+
+    def __init__(
+        self,
+        prepare: Callable[[MediaKind, MediaSource, str | None, Workspace], Awaitable[Upload]],
+        kind: MediaKind,
+        source: MediaSource,
+        filename: str | None,
+    ) -> None:
+        self._prepare = prepare
+        self._given = kind, source, filename
+        self._workspace = Workspace()
+
+    async def __aenter__(self) -> Upload:
+        try:
+            return await self._prepare(*self._given, self._workspace)
+        except BaseException:
+            await self._clean_up()
+            raise
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._clean_up()
+
+    async def _clean_up(self) -> None:
+        if self._workspace.used:
+            await asyncio.shield(asyncio.to_thread(self._workspace.close))
 
 
 def _closed() -> QQMediaError:

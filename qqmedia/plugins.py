@@ -344,6 +344,11 @@ class Plugins:
         answers: list[Sequence[Transform]] = self._manager.hook.qqmedia_register_transforms()
         return sorted((one for answer in answers for one in answer), key=lambda transform: transform.order)
 
+    @property
+    def name_objects(self) -> bool:
+        """Whether some plugin may have a name for an object."""
+        return bool(self._manager.hook.qqmedia_object_key.get_hookimpls())
+
     def object_key(self, upload: Upload) -> str | None:
         """Return the name that a plugin wants for this object, not yet validated."""
         key: str | None = self._manager.hook.qqmedia_object_key(upload=upload)

@@ -87,6 +87,6 @@ def test_of_the_bytes_that_came_last_no_more_is_kept_than_fits() -> None:
     try:
         for number in range(100):
             digests.of_bytes(bytes([number]) * 300_000)
-        assert tracemalloc.get_traced_memory()[0] < 9_000_000
+        assert tracemalloc.get_traced_memory()[0] < 5_000_000
     finally:
         tracemalloc.stop()
