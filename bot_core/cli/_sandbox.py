@@ -120,7 +120,8 @@ def say_command(
     if appid:
         body["appid"] = appid
     _accept_any_text()
-    answers = asyncio.run(_speak(sandbox.rstrip("/"), body, wait, save))
+    address = sandbox if "://" in sandbox else f"http://{sandbox}"
+    answers = asyncio.run(_speak(address.rstrip("/"), body, wait, save))
     if not answers:
         raise typer.Exit(1)
 

@@ -36,7 +36,9 @@ async def listening(handle: Handler, host: str, port: int) -> AsyncIterator[str]
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            raise ConfigurationError(f"port {port} is taken by another program; choose another one") from error
+            raise ConfigurationError(
+                f"port {port} is taken by another program, or by another sandbox; choose another one with port (--port)"
+            ) from error
         taken = runner.addresses[0][1]
         name = "127.0.0.1" if host in ("0.0.0.0", "") else f"[{host}]" if ":" in host else host  # noqa: S104
         yield f"http://{name}:{taken}"
@@ -57,5 +59,5 @@ def check_host(host: str, *, allow_remote: bool) -> None:
     if not is_loopback and not allow_remote:
         raise ConfigurationError(
             f"{host} can be reached by other machines, and the sandbox lets everybody in; "
-            "take 127.0.0.1, or allow it explicitly (`allow_remote`)"
+            "take 127.0.0.1, or allow it with allow_remote (--allow-remote)"
         )

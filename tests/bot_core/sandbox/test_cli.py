@@ -94,6 +94,12 @@ async def test_errors_are_one_line_and_say_what_to_do(play: Any) -> None:
     assert (code, err.count("\n")) == (1, 1)
     assert "no sandbox answers at http://127.0.0.1:1" in err
     assert "qqbot sandbox" in err
+    code, _, err = await run("say", "x", "--sandbox", "127.0.0.1:1")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "no sandbox answers at http://127.0.0.1:1" in err
+    code, _, err = await run("sandbox", "--host", "0.0.0.0")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--allow-remote" in err
     code, _, err = await run("sandbox", "--appid", "1")
     assert (code, err.count("\n")) == (2, 1)
     assert "--secret" in err
