@@ -42,6 +42,8 @@ _WAYS_OUT: Final = {
 }
 # All frames of an animation together, in relation to those of one picture: they are kept at one byte a pixel.
 _ANIMATION_FACTOR: Final = 4
+# However small they are: each costs some kilobytes and a tenth of a millisecond. This is a quarter of an hour of film.
+_MOST_FRAMES: Final = 20_000
 _QUALITIES: Final = (90, 80, 70)
 _SMALLEST_SIDE: Final = 64
 _STRIP_ROWS: Final = 128  # Pillow holds the interpreter while it looks for extrema
@@ -101,6 +103,10 @@ def check_pixels(what: str, width: int, height: int, frames: int, options: Image
     most = options.max_pixels
     if width * height > most:
         pixels = f"{width * height} pixels ({width}x{height})"
+    elif frames > _MOST_FRAMES:
+        raise MediaTooLargeError(
+            f"{what} has {frames} frames, {_MOST_FRAMES} are allowed; send a shorter one, or a video"
+        )
     elif frames * width * height > most * _ANIMATION_FACTOR:
         pixels = f"{frames * width * height} pixels ({frames} frames of {width}x{height})"
         most *= _ANIMATION_FACTOR

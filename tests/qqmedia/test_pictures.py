@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,20 @@ async def test_an_animation_counts_with_all_its_frames(monkeypatch: pytest.Monke
         )  # fmt: skip
         with pytest.raises(MediaTooLargeError, match=r"18000 pixels \(5 frames of 60x60\), 14400 are allowed"):
             await prepared(host, with_frames)
+
+
+@pytest.mark.asyncio
+async def test_frames_are_counted_however_small_they_are() -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+
+    count = 20_001
+    head = bytes.fromhex("00000001 00000001 08 00 00 00 00")
+    moving = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"acTL", count.to_bytes(4, "big") + bytes(4))
+    moving += chunk(b"fcTL", bytes(4) + head[:8] + bytes(14)) + chunk(b"IDAT", zlib.compress(b"\0\0"))
+    async with memory_host() as host:
+        with pytest.raises(MediaTooLargeError, match="20001 frames, 20000 are allowed; send a shorter one, or a video"):
+            await prepared(host, moving + chunk(b"IEND", b""))
 
 
 @pytest.mark.asyncio
