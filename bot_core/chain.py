@@ -219,8 +219,8 @@ class Chain:
         )
         return self
 
-    def extend(self, data: Mapping[str, Any]) -> Self:
-        """Merge raw fields into the body of the message."""
+    def extend(self, data: Any) -> Self:
+        """Merge raw fields, a mapping, into the body of the message; anything else is left out with a warning."""
         self.chain.append(Extend(data))
         return self
 

@@ -154,9 +154,9 @@ class Embed:
 
 @dataclass(slots=True)
 class Extend:
-    """Raw fields, merged into the body of the message."""
+    """Raw fields, a mapping that is merged into the body of the message; anything else is left out with a warning."""
 
-    data: Mapping[str, Any]
+    data: Any
 
 
 Element: TypeAlias = (

@@ -113,9 +113,9 @@ class _Planner:
             case Markdown() | MarkdownTemplate() | Ark():
                 self.close_text()
                 self.put(PlannedMessage(_own_body(element)))
-            case Extend(data):
+            case Extend(data) if isinstance(data, Mapping):
                 self.extend(data)
-            case Face() | Tag() | Embed():
+            case Face() | Tag() | Embed() | Extend():
                 self.left_out[type(element).__name__] = None
             case _:
                 assert_never(element)
@@ -163,6 +163,8 @@ def _says_nothing(element: Element) -> bool:
             return not content.strip()
         case Face() | Tag() | Embed():
             return True
+        case Extend(data):
+            return not isinstance(data, Mapping)
     return False
 
 

@@ -41,7 +41,7 @@ def test_text_and_one_picture_share_a_message() -> None:
 
 @pytest.mark.parametrize(
     "rest",
-    [(), (Text(""),), (Text(" \n"), Face(1)), (Embed({"title": "t"}), Tag(1))],
+    [(), (Text(""),), (Text(" \n"), Face(1)), (Embed({"title": "t"}), Tag(1)), (Extend("raw"),)],
     ids=["none", "no text", "blank", "embed"],
 )
 def test_a_chain_of_nothing_but_its_opening_mention_is_not_sent(rest: tuple[Element, ...]) -> None:
@@ -102,9 +102,9 @@ def test_markdown_and_ark_are_messages_of_their_own() -> None:
 
 
 def test_what_has_no_form_is_left_out_and_named_once() -> None:
-    plan = plan_chain([Face(1), Text("hi"), Face(2), Tag("x"), Embed({})])
+    plan = plan_chain([Face(1), Text("hi"), Face(2), Tag("x"), Embed({}), Extend("raw")])
     assert [one.body for one in plan.messages] == [{"msg_type": 0, "content": "hi"}]
-    assert plan.left_out == ("Face", "Tag", "Embed")
+    assert plan.left_out == ("Face", "Tag", "Embed", "Extend")
 
 
 @pytest.mark.parametrize(
