@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -53,7 +54,7 @@ class SdkThreads:
 
     def __init__(self, name: str, count: int) -> None:
         self.count = count
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix=f"qqmedia-{name}")
+        self._pool = _Pool(f"qqmedia-{name}", count)
         self._running: dict[Future[Any], Stop] = {}
 
     async def __aenter__(self) -> Self:
@@ -64,7 +65,7 @@ class SdkThreads:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop what runs, and give it a moment to clean up."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
         waiters = []
         for call, stop in list(self._running.items()):
             stop.set()
@@ -81,7 +82,7 @@ class SdkThreads:
         whole object or nothing. After that it is left to the SDK's own time limits, and still cleans up by itself.
         """
         stop = Stop()
-        future = self._pool.submit(call, stop)
+        future = self._pool.submit(lambda: call(stop))
         self._running[future] = stop
         future.add_done_callback(self._forget)
         waiter = asyncio.wrap_future(future)
@@ -126,6 +127,63 @@ class SdkThreads:
 
     def _forget(self, future: Future[Any]) -> None:
         self._running.pop(future, None)
+
+
+class _Pool:
+    """At most so many threads, begun as they are needed.
+
+    `concurrent.futures` waits for its threads when the interpreter ends: with a store that does not answer, a bot that
+    was stopped would stay for all of the SDK's time limit. These end with it.
+    """
+
+    def __init__(self, name: str, count: int) -> None:
+        self._name = name
+        self._most = count
+        self._begun = 0
+        self._idle = threading.Semaphore(0)
+        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        """Let a thread call it.
+
+        Raises:
+            RuntimeError: The pool is closed.
+        """
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"the threads of {self._name} have ended")
+            self._calls.put((future, call))
+            if not self._idle.acquire(blocking=False) and self._begun < self._most:
+                self._begun += 1
+                threading.Thread(target=self._work, name=f"{self._name}-{self._begun}", daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        """Cancel what has not begun; a thread ends after the call that it is in."""
+        with self._lock:
+            self._closed = True
+            with contextlib.suppress(queue.Empty):
+                while (waiting := self._calls.get_nowait()) is not None:
+                    waiting[0].cancel()
+            for _ in range(self._begun):
+                self._calls.put(None)
+
+    def _work(self) -> None:
+        while (waiting := self._calls.get()) is not None:
+            future, call = waiting
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = call()
+                except BaseException as error:  # noqa: BLE001 - raised where the result is waited for
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+                    del result
+            del waiting, future, call  # an error's traceback holds this frame
+            self._idle.release()
 
 
 def _ignore(waiter: asyncio.Future[Any]) -> None:

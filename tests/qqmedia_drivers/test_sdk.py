@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import subprocess
+import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +21,17 @@ from qqmedia_drivers._sdk.threads import SdkThreads, Stop, StoppedError
 from qqmedia_drivers._sdk.urls import presigned_seconds
 
 WAIT_SECONDS = 5.0
+HANGING = """
+import asyncio, threading
+from qqmedia_drivers._sdk.threads import SdkThreads
+
+async def main():
+    async with SdkThreads("test", 2) as threads:
+        hanging = asyncio.create_task(threads.run(lambda stop: threading.Event().wait(300)))
+        await asyncio.sleep(0.01)
+
+asyncio.run(main())
+"""
 
 
 def test_a_body_is_a_file_of_its_stretch(tmp_path: Path) -> None:
@@ -96,6 +109,33 @@ async def test_the_first_failure_of_shared_work_stops_the_rest() -> None:
             with pytest.raises(ValueError, match="one of them"):
                 await asyncio.wait_for(threads.run(call), WAIT_SECONDS)
             assert await threads.run(lambda _stop, attempt=attempt: attempt) == attempt  # type: ignore[misc]
+
+
+@pytest.mark.blocking  # a process of its own is waited for, no event loop is there
+def test_a_program_ends_though_a_call_hangs_in_a_dead_connection() -> None:
+    """Else a bot that was stopped would stay until the SDK gives up."""
+    subprocess.run([sys.executable, "-c", HANGING], check=True, timeout=30)
+
+
+@pytest.mark.asyncio
+async def test_calls_that_wait_in_line_are_cancelled_when_the_driver_closes() -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def call(_stop: Stop) -> None:
+        begun.set()
+        release.wait(WAIT_SECONDS)
+
+    async with SdkThreads("test", 1) as threads:
+        running = asyncio.create_task(threads.run(call), name="call")
+        await asyncio.to_thread(begun.wait, WAIT_SECONDS)
+        waiting = asyncio.create_task(threads.run(call), name="call in line")
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.02, release.set)
+    await running
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    with pytest.raises(RuntimeError, match="have ended"):
+        await threads.run(call)
 
 
 def test_a_presigned_url_outlives_the_media_up_to_what_signatures_allow() -> None:

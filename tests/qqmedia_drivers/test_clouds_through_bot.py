@@ -1,4 +1,4 @@
-"""A bot that hosts its pictures with `oss`: they arrive by URL."""
+"""A bot that hosts its pictures with `cos` or `oss`: they arrive by URL."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from bot_core import AmiyaBot, Chain, Message, qq_group
 from bot_core.sandbox import Sandbox
-from tests.fakes.bucket_service import Key
-from tests.fakes.oss import FakeOss
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[FakeOss]:
-    key = Key(key_id="LTAI", secret="right-secret")
-    with FakeOss.running(tmp_path / "oss", bucket="pics", region="cn-hangzhou", keys=[key]) as service:
-        yield service
+from tests.qqmedia_drivers.clouds import CLOUDS, Cloud
 
 
 def png() -> bytes:
@@ -30,17 +23,30 @@ def png() -> bytes:
     return out.getvalue()
 
 
+@pytest.fixture(params=CLOUDS, ids=lambda cloud: cloud.name)
+def cloud(request: pytest.FixtureRequest) -> Cloud:
+    found: Cloud = request.param
+    return found
+
+
+@pytest.fixture
+def service(cloud: Cloud, tmp_path: Path) -> Iterator[Any]:
+    with cloud.running(tmp_path / cloud.name) as service:
+        yield service
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize("public", [False, True], ids=["presigned", "public_base_url"])
-async def test_a_picture_arrives_by_url(service: FakeOss, monkeypatch: pytest.MonkeyPatch, public: bool) -> None:
-    base = f"{service.url}/pics"
-    settings = {"BUCKET": "pics", "REGION": "cn-hangzhou", "ACCESS_KEY_ID": "LTAI", "ACCESS_KEY_SECRET": "right-secret"}
-    settings |= {"ENDPOINT_URL": service.url, "PUBLIC_BASE_URL": base if public else ""}
+async def test_a_picture_arrives_by_url(
+    cloud: Cloud, service: Any, monkeypatch: pytest.MonkeyPatch, *, public: bool
+) -> None:
+    base = f"{service.url}/{cloud.bucket}" if cloud.name == "oss" else service.url
+    settings = cloud.settings(service) | ({"public_base_url": base} if public else {})
     for name, value in settings.items():
-        monkeypatch.setenv(f"QQMEDIA_OSS_{name}", value)
+        monkeypatch.setenv(f"QQMEDIA_{cloud.name.upper()}_{name.upper()}", value)
     service.public_read = public
     async with Sandbox.open() as sandbox:
-        adapter = qq_group("secret", default_chain_builder="oss", api_base=sandbox.api_base)
+        adapter = qq_group("secret", default_chain_builder=cloud.name, api_base=sandbox.api_base)
         bot = AmiyaBot(appid="1020", token="", adapter=adapter)
 
         @bot.on_message(keywords="picture")
