@@ -42,7 +42,7 @@ def test_text_and_one_picture_share_a_message() -> None:
 @pytest.mark.parametrize(
     "rest",
     [(), (Text(""),), (Text(" \n"), Face(1)), (Embed({"title": "t"}), Tag(1)), (Extend("raw"),)],
-    ids=["none", "no text", "blank", "embed"],
+    ids=["none", "no text", "blank", "embed", "raw"],
 )
 def test_a_chain_of_nothing_but_its_opening_mention_is_not_sent(rest: tuple[Element, ...]) -> None:
     assert planned(At("U1", enter=True, opening=True), *rest) == []
