@@ -45,7 +45,10 @@ class Dispatcher:
         self._stopping = False
 
     async def receive(self, item: Message | Event) -> None:
-        """Take one message or event; wait only while too many are waiting already. After `stop` it takes nothing."""
+        """Take one message or event; wait only while too many are waiting already.
+
+        After `stop` it takes only what nobody would send to the next process.
+        """
         if self._running >= self._max_handlers and not self._backlog:
             # Events that came together are read without a pause: those before this one may be through in a moment.
             await asyncio.sleep(0)
@@ -56,7 +59,7 @@ class Dispatcher:
         delivery = current_delivery.get()
         if delivery is not None:
             delivery.take()
-        if self._stopping:
+        if self._stopping and not (delivery is not None and delivery.final):
             logger.debug("not taken, as the bot is being closed: %s", item)
         elif self._backlog or self._running >= self._max_handlers:
             self._backlog.append((item, delivery))
@@ -79,7 +82,7 @@ class Dispatcher:
         return len(self._backlog)
 
     def stop(self) -> None:
-        """Take nothing any more; what was taken is still handled."""
+        """Take nothing new any more; what was taken is still handled."""
         self._stopping = True
         self._room.set()
 

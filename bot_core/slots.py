@@ -14,13 +14,15 @@ class Delivery:
 
     Attributes:
         again: Whether another process may have worked on it, and answered, before it died.
+        final: Whether its sender takes it for done already, and will not send it to the next process.
         taken: Whether somebody will call `finish`; else it counts as finished when it was handed over.
     """
 
-    __slots__ = ("_on_finish", "again", "taken")
+    __slots__ = ("_on_finish", "again", "final", "taken")
 
-    def __init__(self, on_finish: Callable[[], None], *, again: bool = False) -> None:
+    def __init__(self, on_finish: Callable[[], None], *, again: bool = False, final: bool = False) -> None:
         self.again = again
+        self.final = final
         self.taken = False
         self._on_finish = on_finish
 

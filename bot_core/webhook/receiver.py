@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeAlias
 from bot_core.errors import AuthenticationError, OpenAPIError
 from bot_core.gateway.actions import Dispatch
 from bot_core.gateway.shard import DeliverCallback, OnReady
+from bot_core.slots import Delivery, current_delivery
 from bot_core.status import ShardStatus, SupportsStatus
 from bot_core.webhook._door import Door
 from bot_core.webhook.lending import lent_server
@@ -27,6 +28,9 @@ __all__ = ("BothReceivers", "LogIn", "Receiver", "WebhookReceiver")
 _MOST_WAITING: Final = 256
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 60.0
+
+# The platform was told that they are taken: they must not wait for the next process, which would never get them.
+_ACKNOWLEDGED: Final = Delivery(lambda: None, final=True)
 
 logger = logging.getLogger("bot_core.webhook")
 
@@ -146,7 +150,11 @@ class WebhookReceiver:
         with _first_error():
             async with asyncio.TaskGroup() as tasks:
                 logging_in = tasks.create_task(self._prove(on_ready), name=f"webhook login {self.appid}")
-                await self._hand_out(deliver)
+                token = current_delivery.set(_ACKNOWLEDGED)
+                try:
+                    await self._hand_out(deliver)
+                finally:
+                    current_delivery.reset(token)
                 logging_in.cancel()
 
     def _take(self, dispatch: Dispatch) -> bool:

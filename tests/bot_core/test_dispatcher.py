@@ -428,6 +428,24 @@ async def test_what_comes_while_the_bot_ends_is_left_for_the_next_process() -> N
 
 
 @pytest.mark.asyncio
+async def test_what_nobody_would_send_again_is_handled_although_the_bot_ends() -> None:
+    bot, adapter = make_bot()
+    adapter.max_handlers = 1
+    handled: list[str] = []
+
+    @bot.on_message(keywords="")
+    async def handler(data: Message) -> None:
+        handled.append(data.text)
+
+    async with running(bot):
+        bot.stop()
+        current_delivery.set(Delivery(lambda: None, final=True))
+        await adapter.say("late")
+        await adapter.say("later")
+    assert handled == ["late", "later"]
+
+
+@pytest.mark.asyncio
 async def test_status_counts_who_runs_who_waits_and_what_waits() -> None:
     bot, adapter = make_bot()
     adapter.max_handlers = 1

@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 
 from bot_core.errors import AuthenticationError, OpenAPIError
 from bot_core.gateway.actions import Dispatch
+from bot_core.slots import current_delivery
 from bot_core.webhook import WebhookOptions, WebhookReceiver
 from bot_core.webhook._door import Door
 from bot_core.webhook._refusals import Reason
@@ -442,6 +443,23 @@ async def test_what_was_acknowledged_is_handed_out_before_the_end(platform: Plat
         assert await platform.post(receiver, event(4)) == AGAIN  # for whoever comes after this process
         release.set()
     assert len(events.got) == 3
+
+
+async def test_what_was_acknowledged_is_not_left_for_the_next_process(platform: Platform) -> None:
+    final: list[bool] = []
+
+    async def deliver(_: Dispatch) -> None:
+        delivery = current_delivery.get()
+        final.append(delivery is not None and delivery.final)
+
+    receiver = WebhookReceiver(APPID, SECRET, options())
+    running = asyncio.create_task(receiver.run(deliver))
+    await receiver.listening.wait()
+    assert await platform.post(receiver, event()) == TAKEN
+    receiver.stop()
+    await running
+    assert final == [True]
+    assert current_delivery.get() is None
 
 
 async def test_stopped_before_it_runs_it_does_not_run(events: Events) -> None:
