@@ -10,7 +10,8 @@ import typer
 from bot_core.cli._demo import demo
 from bot_core.cli._explain import explain_command
 from bot_core.cli._run import run_command
-from bot_core.cli._sandbox import sandbox_command, say_command
+from bot_core.cli._sandbox import sandbox_command
+from bot_core.cli._say import say_command
 from bot_core.cli._webhook_check import webhook_check_command
 
 __all__ = ("app",)

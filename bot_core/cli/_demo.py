@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from bot_core.cli._printing import accept_any_text
 
 __all__ = ("demo",)
 
@@ -23,6 +23,5 @@ def demo(
     """
     from bot_core.demo import run_demo  # noqa: PLC0415 - the other commands do not pay for it
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a console that has no Chinese shows question marks
+    accept_any_text()
     raise typer.Exit(run_demo(output))
