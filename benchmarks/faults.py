@@ -9,157 +9,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import json
-import os
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bot_core.sandbox import Arrived, Said, Sandbox, SandboxAccount, SandboxOptions
-
-SECRET: Final = "sandbox-secret"
-APPID: Final = "1020000001"
-RATE: Final = 50
-PATIENCE_SECONDS: Final = 30
-DUPLICATE_CODE: Final = 40054005
-
-
-@dataclass
-class Row:
-    """What one fault did."""
-
-    name: str
-    said: int = 0
-    answered: int = 0
-    twice: int = 0
-    repeats: int = 0
-    live: float | None = None
-    lines: int = 0
-    note: str = ""
-    failed: str = ""
-
-    @property
-    def good(self) -> bool:
-        """Whether everything was answered, once."""
-        return not self.failed and self.answered == self.said and not self.twice
-
-
-@dataclass
-class Child:
-    """A bot's process."""
-
-    process: asyncio.subprocess.Process
-    log: Path
-
-    def lines(self) -> list[str]:
-        """Return what it said."""
-        return self.log.read_text("utf-8").splitlines()
-
-    def memory(self) -> float:
-        """Return its memory in MB; 0 where the system does not tell."""
-        try:
-            status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
-        except OSError:
-            return 0.0
-        return next(int(line.split()[1]) / 1000 for line in status.splitlines() if line.startswith("VmRSS"))
-
-    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End it, and return its exit code."""
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        async with asyncio.timeout(20):
-            return await self.process.wait()
-
-
-@dataclass
-class Stage:
-    """One sandbox with bots around it."""
-
-    sandbox: Sandbox
-    folder: Path
-    row: Row
-    keep: bool = False
-    children: list[Child] = field(default_factory=list)
-    said: list[Said] = field(default_factory=list)
-    log_before: int = 0
-    fault_at: float | None = None
-
-    async def bot(self, *, wait: bool = True, secret: str = SECRET, appid: str = APPID, **options: Any) -> Child:
-        """Start a bot, and wait until it is live."""
-        accounts = options.pop("accounts", [[appid, secret]])
-        log = self.folder / f"bot-{len(self.children)}.log"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("QQ_", "QQMEDIA_"))}
-        environment |= self.sandbox.environment | {"QQMEDIA_STATE": str(self.folder / "state")}
-        environment |= {"QQBOT_KEEP_SESSION": "1"} if self.keep else {}
-        with log.open("w") as file:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "benchmarks._fault_bot", json.dumps({"accounts": accounts, **options}),
-                env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file,
-            )  # fmt: skip
-        child = Child(process, log)
-        self.children.append(child)
-        if wait:
-            await self.sandbox.connected(30, appid=appid, shard=options.get("shard_index", 0))
-        return child
-
-    async def speak(self, count: int = RATE, **where: Any) -> None:
-        """Say so many things, fifty a second."""
-        for _ in range(count):
-            number = len(self.said)
-            self.said.append(await self.sandbox.say(f"word {number}", group=f"group-{number % 8}", **where))
-            await asyncio.sleep(1 / RATE)
-
-    def mark(self) -> None:
-        """The fault happens now."""
-        self.fault_at = time.time()
-        self.log_before = sum(len(child.lines()) for child in self.children)
-
-    async def during(self, fault: Callable[[], object], count: int = 2 * RATE) -> None:
-        """Speak, let the fault happen in the middle, and go on."""
-        await self.speak(count // 4)
-        self.mark()
-        fault()
-        await self.speak(count - count // 4)
-
-    async def count_up(self) -> None:
-        """Wait for the answers, and fill the row."""
-        row, end = self.row, time.monotonic() + PATIENCE_SECONDS
-        while (missing := [said for said in self.said if not self._answers(said)]) and time.monotonic() < end:
-            with contextlib.suppress(TimeoutError):
-                await self.sandbox.replies(missing[0], timeout=max(0.1, end - time.monotonic()))
-        await asyncio.sleep(0.3)  # a second answer would come about now
-        answers = [len(self._answers(said)) for said in self.said]
-        row.said, row.answered = len(answers), sum(count > 0 for count in answers)
-        row.twice = sum(count > 1 for count in answers)
-        row.repeats = sum(refusal.code == DUPLICATE_CODE for refusal in self.sandbox.refused)
-        row.lines = sum(len(child.lines()) for child in self.children) - self.log_before
-
-    def _answers(self, said: Said) -> list[Arrived]:
-        return [arrived for arrived in self.sandbox.arrived if arrived.msg_id == said.id]
-
-
-Scenario = Callable[[Stage], Awaitable[None]]
-SCENARIOS: dict[str, tuple[Scenario, dict[str, Any]]] = {}
-
-
-def scenario(name: str, **options: Any) -> Callable[[Scenario], Scenario]:
-    """Register a row; `options` are the sandbox's, and `keep`."""
-
-    def register(function: Scenario) -> Scenario:
-        SCENARIOS[name] = (function, options)
-        return function
-
-    return register
+from benchmarks._relay import Relay, free_port
+from benchmarks._stage import APPID, RATE, SCENARIOS, SECRET, Child, Row, Stage, scenario, staged
+from benchmarks._webhook_faults import both, forged, replayed, retried
+from bot_core.sandbox import Sandbox, SandboxAccount
 
 
 def simple(name: str, fault: Callable[[Sandbox], object], **options: Any) -> None:
@@ -184,20 +47,14 @@ simple("op 9 true", lambda s: s.invalidate_sessions(resumable=True))
 simple("op 9 false", lambda s: s.invalidate_sessions(resumable=False))
 simple("close 4006", several(lambda s: s.end_sessions(), lambda s: s.close_connections(4006)))
 simple("cut", lambda s: s.drop_connections())
+simple("refused resume (op 9)", several(lambda s: s.end_sessions(), lambda s: s.drop_connections()))
 simple(
-    "503 on reconnect",
-    several(lambda s: s.faults.answer("websocket", status=503, html=True, times=2), lambda s: s.drop_connections()),
-)
-simple(
-    "resume refused (op 9)", several(lambda s: s.end_sessions(), lambda s: s.drop_connections()),
-)  # fmt: skip
-simple(
-    "resume refused (4902)",
+    "refused resume (4902)",
     several(lambda s: s.faults.close("resume", code=4902), lambda s: s.end_sessions(), lambda s: s.drop_connections()),
 )
 simple("hung socket", lambda s: s.hang_connections(), heartbeat_interval_ms=400)
 simple("missing ACK", lambda s: s.faults.lose_answer("heartbeat", times=3), heartbeat_interval_ms=400)
-simple("token revoked", several(lambda s: s.revoke_tokens(), lambda s: s.drop_connections()))
+simple("revoked token", several(lambda s: s.revoke_tokens(), lambda s: s.drop_connections()))
 simple("late Hello", several(lambda s: s.faults.stall("hello", seconds=2), lambda s: s.drop_connections()))
 simple("redelivery", lambda s: s.faults.repeat_events(times=50))
 simple("out of order", lambda s: [s.faults.delay_event() for _ in range(20)])
@@ -207,6 +64,19 @@ simple(
         *[lambda s, text=text: s.send_frame(text) for text in ('{"op":77}', "{", "[]", '{"op":0,"t":"NEW","s":1}')]
     ),
 )
+
+
+@scenario("503 for 3 s on reconnect")
+async def unavailable(stage: Stage) -> None:
+    """The front proxy is there, and nobody behind it."""
+    await stage.bot()
+
+    def fail() -> None:
+        stage.sandbox.faults.answer("websocket", status=503, html=True, times=1000)
+        stage.sandbox.drop_connections()
+        asyncio.get_running_loop().call_later(3, stage.sandbox.faults.clear)
+
+    await stage.during(fail, 5 * RATE)
 
 
 @scenario("cut every 40 events")
@@ -247,22 +117,25 @@ async def bare_events(stage: Stage) -> None:
     await stage.speak(full=False)
 
 
+async def start_without(stage: Stage, **options: Any) -> None:
+    """Start a bot that must wait until the platform is there."""
+    stage.mark()
+    await stage.bot(**options)
+    await stage.speak()
+
+
 @scenario("platform down at start: token")
 async def no_token(stage: Stage) -> None:
     """The token cannot be had."""
     stage.sandbox.faults.answer("token", status=503, html=True, times=2)
-    stage.mark()
-    await stage.bot()
-    await stage.speak()
+    await start_without(stage)
 
 
 @scenario("platform down at start: gateway")
 async def no_gateway(stage: Stage) -> None:
     """Nobody tells where the gateway is."""
     stage.sandbox.faults.answer("gateway", status=500, times=2)
-    stage.mark()
-    await stage.bot()
-    await stage.speak()
+    await start_without(stage)
 
 
 @scenario("platform down at start: connections cut")
@@ -270,9 +143,58 @@ async def cut_at_start(stage: Stage) -> None:
     """Connections end before they begin."""
     stage.sandbox.faults.cut("token", times=2)
     stage.sandbox.faults.cut("websocket")
-    stage.mark()
-    await stage.bot()
-    await stage.speak()
+    await start_without(stage)
+
+
+@asynccontextmanager
+async def appearing(relay: Relay, *, port: int | None = None, after: float = 2.0) -> AsyncIterator[Relay]:
+    """Let the relay come into being while the block runs."""
+
+    async def appear() -> None:
+        await asyncio.sleep(after)
+        await relay.open(port=port)
+
+    coming = asyncio.create_task(appear(), name="relay")
+    try:
+        yield relay
+        await coming
+    finally:
+        await relay.close()
+
+
+def all_through(stage: Stage, url: str) -> dict[str, str]:
+    """Return what leads a bot to the sandbox by this address."""
+    return {
+        name: value.replace(stage.sandbox.api_base, url.rstrip("/"))
+        for name, value in stage.sandbox.environment.items()
+    }
+
+
+@scenario("platform down at start: host refuses")
+async def no_host(stage: Stage) -> None:
+    """Nobody listens at the platform's address, not for tokens either."""
+    async with appearing(Relay(stage.sandbox.api_base)) as relay:
+        await start_without(stage, environment=all_through(stage, relay.url))
+
+
+@scenario("platform down at start: name unknown")
+async def no_name(stage: Stage) -> None:
+    """The name of the platform does not resolve."""
+    name = "platform.invalid"
+    environment = all_through(stage, stage.sandbox.api_base.replace("127.0.0.1", name))
+    await start_without(stage, environment=environment, unknown_name=(name, 3.0))
+
+
+@scenario("platform down at start: WebSocket refuses")
+async def no_websocket(stage: Stage) -> None:
+    """The platform tells of a gateway where nobody listens."""
+    sandbox = int(stage.sandbox.api_base.rpartition(":")[2])
+    gateway = free_port(as_long_as=sandbox)
+    async with (
+        appearing(Relay(stage.sandbox.api_base, instead=(sandbox, gateway)), after=0) as relay,
+        appearing(Relay(stage.sandbox.api_base), port=gateway),
+    ):
+        await start_without(stage, environment=all_through(stage, relay.url))
 
 
 async def speak_to_both(stage: Stage) -> None:
@@ -280,6 +202,15 @@ async def speak_to_both(stage: Stage) -> None:
     for shard in (0, 1):
         await stage.sandbox.connected(30, shard=shard)
     await asyncio.gather(*(stage.speak(40, shard=shard) for shard in (0, 1)))
+
+
+@scenario("two shards in one process")
+async def two_in_one(stage: Stage) -> None:
+    """Two bots of one appid, started at the same moment."""
+    stage.mark()
+    shards = [{"appid": APPID, "secret": SECRET, "shard_index": index, "shards": 2} for index in (0, 1)]
+    await stage.bot(accounts=shards, wait=False)
+    await speak_to_both(stage)
 
 
 @scenario('two shards in one process, shards="auto"', recommended_shards=2)
@@ -290,7 +221,7 @@ async def auto_shards(stage: Stage) -> None:
     await speak_to_both(stage)
 
 
-@scenario("two shards in two processes at once")
+@scenario("two shards in two processes")
 async def two_processes(stage: Stage) -> None:
     """Started at the same moment, without waiting for each other."""
     stage.mark()
@@ -318,13 +249,14 @@ async def many_shards(stage: Stage) -> None:
 
 
 @scenario(
-    "three accounts, one with a wrong secret",
+    "three accounts in one process, one failing",
     accounts=tuple(SandboxAccount(appid=appid, secret=SECRET) for appid in ("1001", "1002", "1003")),
 )
 async def three_accounts(stage: Stage) -> None:
     """The others must not notice."""
     stage.mark()
-    accounts = [["1001", SECRET], ["1002", "wrong"], ["1003", SECRET]]
+    secrets = {"1001": SECRET, "1002": "wrong", "1003": SECRET}
+    accounts = [{"appid": appid, "secret": secret} for appid, secret in secrets.items()]
     child = await stage.bot(accounts=accounts, wait=False)
     for appid in ("1001", "1003"):
         await stage.sandbox.connected(10, appid=appid)
@@ -340,7 +272,7 @@ async def quick_restart(stage: Stage) -> None:
     await restart(stage, child, signal.SIGTERM)
 
 
-@scenario("kill -9, and start again", keep=True)
+@scenario("kill -9 with replay", keep=True)
 async def killed(stage: Stage) -> None:
     """No chance to say goodbye."""
     child = await stage.bot(work_seconds=0.2)
@@ -380,7 +312,7 @@ async def wrong_secret(stage: Stage) -> None:
     await expect_end(stage, child, 1, 5, "appid or secret wrong")
 
 
-@scenario("fatal close (4914)")
+@scenario("fatal close")
 async def fatal_close(stage: Stage) -> None:
     """The bot was delisted while it ran."""
     child = await stage.bot()
@@ -406,30 +338,25 @@ async def used_up(stage: Stage) -> None:
         stage.row.failed = "it should wait"
 
 
-@asynccontextmanager
-async def staged(name: str, options: dict[str, Any]) -> AsyncIterator[Stage]:
-    """Open a sandbox and a folder for one row, and end the bots with it."""
-    keep = options.pop("keep", False)
-    with tempfile.TemporaryDirectory() as folder:
-        async with Sandbox.open(SandboxOptions(**{"connect_timeout_seconds": 60} | options)) as sandbox:
-            stage = Stage(sandbox, Path(folder), Row(name), keep=keep)
+@scenario("two copies, one state folder", keep=True)
+async def two_copies(stage: Stage) -> None:
+    """Started twice by mistake: they must not take one session from each other for ever."""
+    await stage.bot()
+    stage.mark()
+    copy = await stage.bot(wait=False)
+    while stage.sandbox.calls["identify"] < 2:  # noqa: ASYNC110 - calls are counted, and cannot be awaited
+        await asyncio.sleep(0.05)
+    await stage.speak()
+    told = sum("another copy of bot" in line for line in copy.lines())
+    stage.row.note = f"{stage.sandbox.calls['resume']} resumes; the second says so in {told} line"
+    if told != 1 or stage.sandbox.calls["resume"]:
+        stage.row.failed = "they should not share it"
 
-            def watch(happening: object) -> None:
-                came_up = getattr(happening, "state", "") in ("ready", "resumed")
-                if came_up and stage.fault_at is not None and stage.row.live is None:
-                    stage.row.live = getattr(happening, "at", time.time()) - stage.fault_at
 
-            sandbox.subscribe(watch)
-            try:
-                yield stage
-            finally:
-                for child in stage.children:
-                    if child.process.returncode is None:
-                        with contextlib.suppress(TimeoutError):
-                            await child.end()
-                        if child.process.returncode is None:
-                            child.process.kill()
-                            await child.process.wait()
+scenario("webhook forged")(forged)
+scenario("webhook replayed")(replayed)
+scenario("webhook retried")(retried)
+scenario("webhook and WebSocket, both")(both)
 
 
 async def run(name: str, *, show_log: bool) -> Row:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks.faults import RATE, Row, Stage
+from benchmarks._stage import RATE, Row, Stage
 from bot_core.sandbox import Arrived, Sandbox, SandboxOptions
 
 LOOK_EVERY_SECONDS: Final = 5
