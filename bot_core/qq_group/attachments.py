@@ -25,7 +25,7 @@ from qqmedia import (
     Upload,
 )
 from qqmedia.fetch import FetchLimits
-from qqmedia.voice import decode_silk, is_silk
+from qqmedia.voice import SilkEncoder, VoiceOptions, decode_silk, is_silk
 
 if TYPE_CHECKING:
     from bot_core.qq_group.builders import Builder
@@ -36,6 +36,7 @@ __all__ = ("Attachment", "HostDesk", "MediaDesk", "Shelf", "safe_name")
 _MAX_BYTES: Final = 50 * 1024 * 1024
 # A minute of voice is 3 MB as WAV; silk of this size would be hours.
 _MAX_VOICE_BYTES: Final = 8 * 1024 * 1024
+_LONGEST_VOICE_SECONDS: Final = 600.0
 _TIMEOUT_SECONDS: Final = 60.0
 _RAISE_BYTES: Final = "raise max_bytes"
 # Without its extension; file systems take 255 bytes, and a Chinese character is three.
@@ -132,10 +133,10 @@ class Attachment:
             return await asyncio.to_thread(_write, upload, Path(path), self.safe_name)
 
     async def read_wav(self, *, max_bytes: int = _MAX_VOICE_BYTES, timeout: float = _TIMEOUT_SECONDS) -> bytes:
-        """Return a voice as WAV: the platform's own, else its silk decoded here.
+        """Return a voice as WAV: the platform's own, else its silk decoded here, else what ffmpeg or PyAV make of it.
 
         Raises:
-            MediaFormatError: It is no voice, or neither WAV nor silk.
+            MediaFormatError: It is no voice, or cannot be decoded here; the text says what to install.
             MediaSourceError: As `download`.
             MediaTooLargeError: It is larger.
         """
@@ -144,11 +145,10 @@ class Attachment:
         content = await self.download(max_bytes=max_bytes, timeout=timeout)
         if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
             return content
-        if is_silk(content):
-            return await decode_silk(content)
-        raise MediaFormatError(
-            f"the voice is neither WAV nor silk (it begins {content[:8]!r}); download() gives it as it is"
-        )
+        if not is_silk(content):  # AMR, or an audio file: by way of silk, which is good enough for speech
+            async with SilkEncoder(VoiceOptions(max_seconds=_LONGEST_VOICE_SECONDS)) as encoder:
+                content = (await encoder.encode(content)).data
+        return await decode_silk(content)
 
     async def keep(self, *, max_bytes: int = _MAX_BYTES, timeout: float = _TIMEOUT_SECONDS) -> str:
         """Store it for good through the adapter's media host, and return its URL there.

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 import qqmedia
 from bot_core.chain import Chain
@@ -22,6 +23,7 @@ from qqmedia import MediaFormatError, MediaSourceError, StorageMisconfiguredErro
 from qqmedia.guard import GuardedSession
 from tests.bot_core.qq_group.conftest import png
 from tests.bot_core.qq_group.sending_kit import Kit, send
+from tests.bot_core.qq_group.uploading import web_server
 
 pytestmark = pytest.mark.asyncio
 
@@ -100,6 +102,8 @@ async def test_a_size_that_is_given_is_kept(kit: Kit) -> None:
         ("text", MediaFormatError, "picture text of the markdown"),
         ("file:///etc/passwd", MediaSourceError, "give an http"),
         ("data:image/png;base64,AA==", MediaSourceError, "give an http"),
+        ("//server/share/a.png", MediaSourceError, "give an http"),
+        (r"\\server\share\a.png", MediaSourceError, "give an http"),
     ],
 )
 async def test_a_picture_that_cannot_be_had_sends_nothing(
@@ -126,6 +130,31 @@ async def test_where_nothing_is_public_it_says_what_to_set(kit: Kit, settings: d
             await adapter.send_chain(Chain(data, at=False).markdown_content("![x](a)", images={"a": png()}))
         with pytest.raises(MediaSourceError, match=r"nothing is fetched from 10\.0\.0\.1"):
             await adapter.send_chain(Chain(data, at=False).markdown_content("![x](http://10.0.0.1/a.png)"))
+
+
+async def test_a_private_link_is_an_error_unless_its_host_is_trusted(kit: Kit) -> None:
+    """The platform is on the internet here, so it cannot fetch from this machine."""
+
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=png(6, 40))
+
+    async with web_server(answer) as base, kit.start() as bot, qqmedia.open_host("direct") as host:
+        settings = AdapterSettings(client_secret="secret", inline_limit=1)
+        session = GuardedSession(trusted=[base.removeprefix("http://")])
+        async with open_image_store(bot.adapter.api, settings, platform_on_loopback=True) as store:
+            pictures = MarkdownImages(
+                Hosting(host, host), store, Downloads(session, settings.options), platform_on_loopback=False
+            )  # fmt: skip
+            shown = await pictures.resolve(f"![x]({base}/x.png?key=secret)", {}, None)
+            assert shown.content.startswith("![x #40px #40px](qqbot-media://")
+            for link in ("http://127.0.0.1:1/x.png?key=secret", "http://nas.lan/x.png?key=secret"):
+                with pytest.raises(
+                    MediaSourceError,
+                    match=r'nothing is fetched from .* media_trusted_hosts: .*"name": bytes',
+                ) as caught:
+                    await pictures.resolve(f"![x]({link})", {}, None)
+                assert "secret" not in str(caught.value)
+        await session.aclose()
 
 
 async def test_a_builder_of_the_author_is_asked(kit: Kit) -> None:
