@@ -8,9 +8,9 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -46,6 +46,28 @@ class _Delay:
 
     seconds: float
 
+    async def wait(self) -> None:
+        await asyncio.sleep(self.seconds)
+
+
+@dataclass(slots=True)
+class _Hold:
+    """Passes each piece of a client on when it is told to, or when it has waited for too long."""
+
+    most_seconds: float
+    waiting: int = 0
+    in_time: bool = True
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait(self) -> None:
+        self.waiting += 1
+        try:
+            await asyncio.wait_for(self.told.wait(), self.most_seconds)
+        except TimeoutError:
+            self.in_time = False
+        finally:
+            self.waiting -= 1
+
 
 @dataclass(slots=True)
 class _Answer:
@@ -55,7 +77,8 @@ class _Answer:
     times: int | None
 
 
-_Fault: TypeAlias = _Healthy | _Stall | _Cut | _Delay | _Answer
+_Fault: TypeAlias = _Healthy | _Stall | _Cut | _Delay | _Hold | _Answer
+_Pause: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class FaultyProxy:
@@ -109,6 +132,23 @@ class FaultyProxy:
         """Hold back each piece (of at most 16 KiB), in both directions."""
         await self._set(_Delay(seconds))
 
+    async def hold(self, *, most_seconds: float) -> None:
+        """Hold back each piece that is sent to the server until `let_go`, or for so long."""
+        await self._set(_Hold(most_seconds))
+
+    @property
+    def holding(self) -> bool:
+        """Whether `hold` keeps something back now."""
+        return isinstance(self._fault, _Hold) and self._fault.waiting > 0
+
+    async def let_go(self) -> bool:
+        """Pass on what `hold` keeps back now, and return whether it never had to wait for too long."""
+        fault = self._fault
+        if not isinstance(fault, _Hold):
+            return True
+        await self._call(self._let_go(fault))
+        return fault.in_time
+
     async def answer(self, status: int, *, times: int | None = None) -> None:
         """Answer the next requests with this HTTP status, all of them where `times` is `None`; then pass on.
 
@@ -146,6 +186,11 @@ class FaultyProxy:
         self._fault, self.connections = fault, 0
         await self._hang_up()
         await self._listen()
+
+    @staticmethod
+    async def _let_go(fault: _Hold) -> None:
+        fault.told.set()
+        fault.told = asyncio.Event()
 
     async def _refuse(self) -> None:
         self.connections = 0
@@ -210,10 +255,11 @@ class FaultyProxy:
             return
         port = self._upstream.port or (443 if self._upstream.scheme == "https" else 80)
         up_reader, up_writer = await asyncio.open_connection(self._upstream.hostname, port)
-        pause = fault.seconds if isinstance(fault, _Delay) else 0.0
+        before = fault.wait if isinstance(fault, _Delay | _Hold) else None
+        back = fault.wait if isinstance(fault, _Delay) else None
         pumps = [
-            asyncio.ensure_future(_pump(reader, up_writer, pause, limit)),
-            asyncio.ensure_future(_pump(up_reader, writer, pause, None)),
+            asyncio.ensure_future(_pump(reader, up_writer, before, limit)),
+            asyncio.ensure_future(_pump(up_reader, writer, back, None)),
         ]
         try:
             done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -229,7 +275,9 @@ class FaultyProxy:
             await asyncio.gather(*pumps, return_exceptions=True)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pause: float, limit: int | None) -> None:
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pause: _Pause | None, limit: int | None
+) -> None:
     passed = 0
     while limit is None or passed < limit:
         piece = await reader.read(_PIECE_BYTES if limit is None else min(_PIECE_BYTES, limit - passed))
@@ -238,7 +286,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, paus
                 writer.write_eof()
             return
         if pause:
-            await asyncio.sleep(pause)
+            await pause()
         writer.write(piece)
         await writer.drain()
         passed += len(piece)

@@ -145,7 +145,7 @@ class Gate:
     Not in the thread that made it: a driver that reads on the event loop would hold up whoever is to open it.
     """
 
-    _LONGEST_SECONDS: Final = 3.0
+    _LONGEST_SECONDS: Final = 10.0
 
     def __init__(self, at: int) -> None:
         self._at = at

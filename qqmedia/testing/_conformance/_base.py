@@ -25,7 +25,6 @@ from qqmedia.testing._proxy import FaultyProxy, faulty_proxy
 __all__ = ("ConformanceBase", "DriverAt")
 
 _MIB: Final = 1024 * 1024
-_CLEAN_UP_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,13 @@ class ConformanceBase:
             not measured.
         types_by_extension: The store derives the type from the extension of a name, as web servers over a folder do,
             and takes none from the driver. The keys that a host makes have the extension that fits.
+        patience_seconds: How long is waited for what must come about by itself: a put that was given up ends, its
+            leftovers are removed, tasks end. Time passes only where something is wrong, or slow.
     """
 
     memory_limit_bytes: ClassVar[int | None] = 40 * _MIB
     types_by_extension: ClassVar[bool] = False
+    patience_seconds: ClassVar[float] = 5.0
 
     # --- back doors
 
@@ -143,7 +145,7 @@ class ConformanceBase:
 
     async def assert_no_leftovers(self) -> None:
         """Look for what half-done puts left; a thread that was told to stop may take a moment to clean up."""
-        deadline = time.monotonic() + _CLEAN_UP_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         while (left := await self.leftovers()) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         assert not left, f"puts that were ended left something half-done in the store: {', '.join(left)}"

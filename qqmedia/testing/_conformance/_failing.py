@@ -21,8 +21,6 @@ __all__ = ("Failing",)
 _MIB: Final = 1024 * 1024
 _LONGEST_FAILURE_SECONDS: Final = 20.0  # an SDK may have tries of its own
 _IDLE_SECONDS: Final = 0.3
-# A thread of a synchronous SDK may be waited for, for a while, when a put is given up.
-_GIVE_UP_SECONDS: Final = 5.0
 _SERVER_ERROR: Final = 500
 _BUSY: Final = 503
 
@@ -83,11 +81,12 @@ class Failing(ConformanceBase):
                 host.prepare(MediaKind.IMAGE, content) as upload,
             ):
                 publishing = asyncio.create_task(host.publish(upload), name="publish")
-                await asyncio.wait([publishing], timeout=2 * _IDLE_SECONDS + _GIVE_UP_SECONDS)  # find, and put
+                # Find, and put; then a thread of a synchronous SDK may be waited for, for a while.
+                await asyncio.wait([publishing], timeout=2 * _IDLE_SECONDS + self.patience_seconds)
                 in_time = publishing.done()
                 await proxy.heal()  # whatever hangs in there comes free
                 await asyncio.wait([publishing], timeout=_LONGEST_FAILURE_SECONDS)
-            assert in_time, f"the put goes on although it was cancelled {_GIVE_UP_SECONDS:g} s ago"
+            assert in_time, f"the put goes on although it was cancelled {self.patience_seconds:g} s ago"
             assert isinstance(publishing.exception(), StorageUnavailableError), f"not {publishing.exception()!r}"
             await self.assert_served(await faulty.put(upload), upload)
 

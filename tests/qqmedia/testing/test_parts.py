@@ -104,6 +104,25 @@ async def test_a_proxy_delays(proxy: FaultyProxy) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_proxy_holds_back_until_it_is_told_to_let_go(proxy: FaultyProxy) -> None:
+    await proxy.hold(most_seconds=5)
+    asking = asyncio.create_task(get(proxy), name="request that is held")
+    while not proxy.holding:
+        await asyncio.sleep(0.001)
+    assert not asking.done()
+    assert await proxy.let_go()
+    assert await asking == (200, 100_000)
+    assert not proxy.holding
+
+
+@pytest.mark.asyncio
+async def test_a_proxy_that_was_not_told_in_time_lets_go_and_says_so(proxy: FaultyProxy) -> None:
+    await proxy.hold(most_seconds=0.02)
+    assert await get(proxy) == (200, 100_000)
+    assert not await proxy.let_go()
+
+
+@pytest.mark.asyncio
 async def test_connections_that_are_open_are_closed_when_a_fault_is_set(proxy: FaultyProxy) -> None:
     async with aiohttp.ClientSession() as client:
         async with client.get(f"{proxy.url}/there") as answer:
