@@ -11,7 +11,6 @@ import logging
 import math
 import random
 import sys
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,21 +19,13 @@ from typing import Any, Final
 from bot_core.errors import AuthenticationError, BotError, GatewayError
 from bot_core.gateway.actions import Action, AskTurn, Deliver, Dispatch, Online, Reconnect, Send, Stop
 from bot_core.gateway.close_codes import CloseAction, look_up
+from bot_core.gateway.heart import Heart
+from bot_core.gateway.trust import Trust
 from bot_core.openapi.values import Intents, Opcode, as_int
 
 __all__ = ("GatewaySession", "Phase", "Timings")
 
-# The platform's usual interval, for a Hello that has none; and never rarer than a server's patience of about 60 s.
-_DEFAULT_INTERVAL_SECONDS: Final = 41.25
-_INTERVAL_LIMITS_SECONDS: Final = (0.01, 60.0)
-
-# An answer to the second heartbeat may take this long; with the interval before it a dead socket is found in 93 s.
-_ACK_GRACE_SECONDS: Final = 10.0
-_UNANSWERED_LIMIT: Final = 2
-
-# PLATFORM 4.6, the rules that end the endless resumes which took other bots down for hours.
-_FAILED_RESUMES: Final = 3
-_DISCONNECTS: Final = 5
+# PLATFORM 4.6, rule 4: connections that end as soon as they are there.
 _QUICK_ENDS: Final = 3
 _QUICK_SECONDS: Final = 5.0
 
@@ -110,7 +101,6 @@ class GatewaySession:
         seq: Of the last event; never goes back within a session.
         intents: What the next identify asks for.
         phase: Where the present socket is.
-        round_trip: Seconds that the last heartbeat's answer took; `None` before the first.
         last_event_at: When the last event came, by the clock; `None` before the first.
     """
 
@@ -127,36 +117,35 @@ class GatewaySession:
         self.session_id: str | None = None
         self.seq: int | None = None
         self.phase = Phase.OFFLINE
-        self.round_trip: float | None = None
         self.last_event_at: float | None = None
         self._timings = timings or Timings()
         self._jitter = jitter
         self._token = ""
         self._attempts = 0
         self._token_refusals = 0
-        self._failed_resumes = 0
         self._quick_ends = 0
-        self._ends: deque[float] = deque()
         self._identified_at = -math.inf
         self._live_since = 0.0
-        self._events = 0
-        self._had_events = False
         self._second_token = False
-        self._silent_since: float | None = None
-        self._beaten_at = 0.0
         self._odd: set[str] = set()
-        self._interval = _DEFAULT_INTERVAL_SECONDS
-        self._unanswered = 0
-        self._handshake_by = self._beat_at = self._dead_at = self._stale_at = math.inf
+        self._heart = Heart()
+        self._trust = Trust(window=self._timings.window, silence=self._timings.silence)
+        self._handshake_by = math.inf
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds that the last heartbeat's answer took; `None` before the first."""
+        return self._heart.round_trip
 
     @property
     def deadline(self) -> float:
         """When `tick` is to be called, if nothing happens before; infinity while there is no socket."""
-        return min(self._handshake_by, self._beat_at, self._dead_at, self._stale_at)
+        return min(self._handshake_by, self._heart.beat_at, self._heart.dead_at, self._trust.stale_at)
 
     def take_up(self, session_id: str, seq: int) -> None:
         """Resume this session at the first connection."""
-        self.session_id, self.seq, self._had_events = session_id, seq, True
+        self.session_id, self.seq = session_id, seq
+        self._trust.vouch()
 
     def opened(self, token: str, now: float) -> None:
         """A socket is open; `token` is valid now. Nothing is to be sent before the platform's Hello."""
@@ -164,9 +153,9 @@ class GatewaySession:
             raise RuntimeError(f"a socket was opened while the session was {self.phase.value}")
         self.phase = Phase.HELLO
         self._token = token
-        self._unanswered = self._events = 0
-        self._interval = _DEFAULT_INTERVAL_SECONDS
-        self._handshake_by, self._beat_at, self._dead_at = now + self._timings.handshake, math.inf, math.inf
+        self._trust.begin()
+        self._heart.stop()
+        self._handshake_by = now + self._timings.handshake
 
     def received(self, text: str | bytes, now: float) -> Sequence[Action]:
         """A frame came in. Whatever it holds, the session goes on."""
@@ -251,36 +240,29 @@ class GatewaySession:
             self._extend(now)
         elif ending := self._judged(now):
             return ending
-        if now < self._beat_at:
+        if now < self._heart.beat_at:
             return ()
-        self._beat_at = now + self._interval
-        self._beaten_at = now
-        if not blocked:
-            self._unanswered += 1
-            if self._unanswered >= _UNANSWERED_LIMIT and self._dead_at == math.inf:
-                self._dead_at = now + min(self._interval, _ACK_GRACE_SECONDS)
+        self._heart.beat(now, counts=not blocked)
         return (self._heartbeat(),)
 
     def _extend(self, now: float) -> None:
         """Let nothing fall due that frames which lie unread may have met."""
         if self._handshake_by <= now:
             self._handshake_by = now + self._timings.handshake
-        if self._dead_at <= now:
-            self._dead_at = now + min(self._interval, _ACK_GRACE_SECONDS)
-        if self._stale_at <= now:
-            self._stale_at = now + self._timings.silence
+        self._heart.extend(now)
+        self._trust.extend(now)
 
     def _judged(self, now: float) -> Sequence[Action]:
         """Give a socket up that kept the bot waiting for too long."""
         if now >= self._handshake_by:
             reason = f"no {_WAITED_FOR[self.phase]} within {self._timings.handshake:g} s"
-        elif now >= self._dead_at:
-            reason = f"{self._unanswered} heartbeats without an answer: the connection is dead"
-        elif now >= self._stale_at:
+        elif now >= self._heart.dead_at:
+            reason = f"{self._heart.unanswered} heartbeats without an answer: the connection is dead"
+        elif now >= self._trust.stale_at:
             reason = f"nothing has come for {self._timings.silence:g} s since the session was resumed: it may be dead"
         else:
             return ()
-        stale = now >= self._stale_at
+        stale = now >= self._trust.stale_at
         self._lost(now, refused=False)
         if stale:
             self._forget()
@@ -289,9 +271,7 @@ class GatewaySession:
     def _controlled(self, op: int, frame: dict[str, Any], now: float) -> Sequence[Action]:
         match op:
             case Opcode.HEARTBEAT_ACK:
-                if self._unanswered:
-                    self.round_trip = now - self._beaten_at
-                self._unanswered, self._dead_at = 0, math.inf
+                self._heart.answered(now)
                 return ()
             case Opcode.HEARTBEAT:
                 return (self._heartbeat(),)
@@ -318,9 +298,7 @@ class GatewaySession:
         )
         self.last_event_at = now
         if self.phase is Phase.LIVE:
-            self._events += 1
-            if self._silent_since is not None:
-                self._silent_since, self._stale_at = None, math.inf
+            self._trust.event()
             return (Deliver(dispatch),)
         return self._shaken(dispatch, now)
 
@@ -337,12 +315,11 @@ class GatewaySession:
                 self._complain("no session id", "a READY without a session id: the next connection starts anew")
             return self._now_live(dispatch, now, resumed=False)
         if dispatch.type == "RESUMED" and resuming:
-            self._failed_resumes = 0
-            self._watch_silence(now)
+            self._trust.resumed(now)
             return self._now_live(dispatch, now, resumed=True)
         if resuming:  # the gap is being replayed, which may take longer than a handshake
             self._handshake_by = now + self._timings.handshake
-            self._events += 1
+            self._trust.event()
         return (Deliver(dispatch),)
 
     def _now_live(self, dispatch: Dispatch, now: float, *, resumed: bool) -> Sequence[Action]:
@@ -356,10 +333,8 @@ class GatewaySession:
     def _greeted(self, data: Any, now: float) -> Sequence[Action]:
         milliseconds = as_int(data.get("heartbeat_interval"), 0) if isinstance(data, dict) else 0
         if milliseconds <= 0:
-            self._complain("no interval", f"a Hello without an interval; using {_DEFAULT_INTERVAL_SECONDS:g} s")
-        least, most = _INTERVAL_LIMITS_SECONDS
-        self._interval = min(most, max(least, milliseconds / 1000)) if milliseconds > 0 else _DEFAULT_INTERVAL_SECONDS
-        self._beat_at = now + self._interval
+            self._complain("no interval", "a Hello without an interval; the usual one is used")
+        self._heart.start(milliseconds, now)
         if self.phase is not Phase.HELLO:
             return ()
         if self.session_id is not None:
@@ -370,14 +345,6 @@ class GatewaySession:
         self.phase = Phase.QUEUED
         self._handshake_by = now + _TURN_SECONDS
         return (AskTurn(),)
-
-    def _watch_silence(self, now: float) -> None:
-        """Begin to wonder, at a resume, whether anything will come; what was replayed came."""
-        self._had_events = self._had_events or self._events > 0
-        if self._had_events and (self._events or self._silent_since is None):
-            self._silent_since = now
-        if self._silent_since is not None:
-            self._stale_at = max(now, self._silent_since + self._timings.silence)
 
     def _invalidated(self, data: Any, now: float) -> Sequence[Action]:
         # What `d` means is not documented: only a plain true is taken for "may be resumed".
@@ -416,30 +383,18 @@ class GatewaySession:
 
     def _lost(self, now: float, *, refused: bool) -> None:
         """Take stock of a socket that has ended, `refused` if by the platform's close frame; the session may go too."""
-        if self.phase is Phase.LIVE:
-            quick = now - self._live_since < _QUICK_SECONDS and not self._events
+        live, resuming = self.phase is Phase.LIVE, self.phase is Phase.RESUMING
+        if live:
+            quick = now - self._live_since < _QUICK_SECONDS and not self._trust.brought
             self._quick_ends = self._quick_ends + 1 if quick else 0
-        elif self.phase is Phase.RESUMING:
-            self._failed_resumes += 1
-        else:
-            return
-        if self._events:  # a session that delivers is not dead, however often its connections end
-            self._had_events = True
-            self._ends.clear()
-        else:
-            self._ends.append(now)
-        while self._ends and self._ends[0] <= now - self._timings.window:
-            self._ends.popleft()
-        resume_refused = refused and self.phase is Phase.RESUMING
-        if resume_refused or self._failed_resumes >= _FAILED_RESUMES or len(self._ends) >= _DISCONNECTS:
+        if (live or resuming) and self._trust.lost(now, resuming=resuming, refused=refused):
             self._forget()
 
     def _forget(self) -> None:
         """Give the session up: the next connection identifies."""
-        self.session_id = self.seq = self._silent_since = None
-        self._had_events = self._second_token = False
-        self._failed_resumes = 0
-        self._ends.clear()
+        self.session_id = self.seq = None
+        self._second_token = False
+        self._trust.forget()
 
     def _reconnect(self, now: float, reason: str, *, pause: float = 0, fresh_token: bool = False) -> tuple[Reconnect]:
         backoff = self._timings.backoff
@@ -460,7 +415,9 @@ class GatewaySession:
     def _offline(self, phase: Phase) -> None:
         self.phase = phase
         self._token = ""
-        self._handshake_by = self._beat_at = self._dead_at = self._stale_at = math.inf
+        self._handshake_by = math.inf
+        self._heart.stop()
+        self._trust.end()
 
     def _heartbeat(self) -> Send:
         return _send(Opcode.HEARTBEAT, self.seq)
