@@ -150,8 +150,7 @@ class ErrorTable:
             _let_go(below)
             if isinstance(below, QQMediaError | StoppedError) or not isinstance(below, Exception):
                 raise below from None
-            # Below that one, the value stands in a text.
-            raise self.translate(below, opening) from (None if _NO_HEADER.search(str(below)) else below)
+            raise self.translate(below, opening) from (None if self._shows_secret(below) else below)
 
     def answer(self, error: Exception) -> Answer | None:
         """Return what the service said, if it said something."""
@@ -172,6 +171,15 @@ class ErrorTable:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+    def _shows_secret(self, error: BaseException | None) -> bool:
+        """Tell whether a traceback would: a service may repeat what it was sent, and so may libraries."""
+        while error is not None:
+            text = str(error)
+            if _NO_HEADER.search(text) or any(secret in text for secret in self._secrets):
+                return True
+            error = error.__cause__ or error.__context__
+        return False
 
     def _words(self, error: Exception) -> str:
         said = " ".join(self._describe(error).split())[:_MESSAGE_CHARACTERS].rstrip(".") or type(error).__name__

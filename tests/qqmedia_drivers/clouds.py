@@ -138,9 +138,9 @@ OSS = Cloud(
 CLOUDS = (COS, OSS)
 
 
-def refusal(code: str) -> str:
+def refusal(code: str, message: str = "no") -> str:
     """Return an answer's XML, as both services write it."""
     return (
-        f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>no</Message>"
+        f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{message}</Message>"
         "<Resource>x</Resource><RequestId>NjQ</RequestId></Error>"
     )
