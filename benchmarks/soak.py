@@ -1,6 +1,7 @@
 """``python -m benchmarks.soak``: fifty things a second for a quarter of an hour, while something breaks all the time.
 
 What the platform had was to be answered, once. Only faults after which the platform still has it are among those here.
+Events are remembered for ten minutes, and replies in groups for seven: after that, memory is to stay as it is.
 """
 
 from __future__ import annotations
@@ -70,13 +71,17 @@ class Watch:
 
     def __str__(self) -> str:
         seen = self._seen
-        half = seen[len(seen) // 2 :]
-        slope = statistics.linear_regression([one[0] for one in half], [one[1] for one in half]).slope * 60
-        (_, first, few), (_, middle, some), (_, last, many) = seen[0], half[0], half[-1]
+        memory = " -> ".join(f"{seen[len(seen) * third // 3 - bool(third)][1]:.1f}" for third in range(4))
+        descriptors = " -> ".join(str(seen[len(seen) * third // 3 - bool(third)][2]) for third in range(4))
         return (
-            f"memory {first:.1f} -> {middle:.1f} -> {last:.1f} MB at start, half and end; in the second half "
-            f"{slope:+.2f} MB a minute\ndescriptors {few} -> {some} -> {many}, at most {max(one[2] for one in seen)}"
+            f"at the start and after each third: memory {memory} MB, descriptors {descriptors}, "
+            f"at most {max(one[2] for one in seen)}\n"
+            f"memory in the second half {self._slope(1 / 2):+.2f} MB a minute, in the last third {self._slope(2 / 3):+.2f}"
         )
+
+    def _slope(self, since: float) -> float:
+        rest = self._seen[int(len(self._seen) * since) :]
+        return statistics.linear_regression([one[0] for one in rest], [one[1] for one in rest]).slope * 60
 
 
 async def soak(seconds: float, seed: int, pause: tuple[float, float]) -> int:
