@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import random
 import signal
 import sys
 import time
@@ -277,6 +278,27 @@ async def killed(stage: Stage) -> None:
     """No chance to say goodbye."""
     child = await stage.bot(work_seconds=0.2)
     await restart(stage, child, signal.SIGKILL)
+
+
+@scenario("kill -9 six times, anywhere", keep=True)
+async def killed_anywhere(stage: Stage) -> None:
+    """Before READY, between an event and its answer, in a send, while the session is written: wherever it is."""
+    chance, speaking = random.Random(1), True
+    child = await stage.bot(work_seconds=0.1)
+    stage.mark()
+
+    async def speak_on() -> None:
+        while speaking:
+            await stage.speak(1)
+
+    speaker = asyncio.create_task(speak_on(), name="speaker")
+    for _ in range(6):
+        await asyncio.sleep(chance.uniform(0.3, 2.0))
+        await child.end(signal.SIGKILL)
+        child = await stage.bot(wait=False, work_seconds=0.1)
+    await stage.sandbox.connected(30, appid=APPID)
+    speaking = False
+    await speaker
 
 
 async def restart(stage: Stage, child: Child, number: signal.Signals) -> None:
