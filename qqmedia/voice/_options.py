@@ -28,6 +28,8 @@ class VoiceOptions:
         max_seconds: Longest voice, at most 3600.
         trim: Cut what is longer than `max_seconds`, where it would otherwise be an error.
         timeout: Seconds that one voice may take to be read and encoded, waiting for a free thread not counted.
+        convert: Make silk of every voice that a media host sends; where false, each goes as it is, and none of the
+            above counts.
 
     Raises:
         ConfigurationError: A value is of the wrong type or out of its range.
@@ -38,12 +40,14 @@ class VoiceOptions:
     max_seconds: float = 60.0
     trim: bool = False
     timeout: float = 30.0
+    convert: bool = True
 
     def __post_init__(self) -> None:
         if self.encoder not in get_args(EncoderName):
             raise ConfigurationError(f'silk encoder must be "silk-python" or "graiax", got {self.encoder!r}')
-        if not isinstance(self.trim, bool):
-            raise ConfigurationError(f"silk trim must be true or false, got {self.trim!r}")
+        for name in ("trim", "convert"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(f"silk {name} must be true or false, got {getattr(self, name)!r}")
         low, high = _BITRATES
         if not _is_number(self.bitrate) or not low <= self.bitrate <= high or self.bitrate != int(self.bitrate):
             raise ConfigurationError(f"silk bitrate must be a whole number of {low} to {high}, got {self.bitrate!r}")

@@ -27,9 +27,12 @@ class SilkTransform:
 
     def __init__(self, options: VoiceOptions | None = None) -> None:
         self._encoder = SilkEncoder(options)
+        self._on = self._encoder.options.convert
 
     async def apply(self, upload: Upload, /) -> Upload:
         """Return the voice as silk; raises as `SilkEncoder.encode` does."""
+        if not self._on:
+            return upload
         voice = await self._encoder.encode(upload.content)
         if voice.data is upload.content and upload.content_type == _CONTENT_TYPE:
             return upload

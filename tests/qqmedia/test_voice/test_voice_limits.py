@@ -347,6 +347,7 @@ def test_a_full_disk_says_so_and_leaves_nothing(with_ffmpeg: None, temp_folder: 
         {"max_seconds": 3601},
         {"max_seconds": float("nan")},
         {"trim": "yes"},
+        {"convert": "auto"},
         {"timeout": 0},
         {"timeout": float("inf")},
         {"timeout": True},

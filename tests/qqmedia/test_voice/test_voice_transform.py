@@ -10,6 +10,7 @@ from voice_media import speech, wav_file
 
 from qqmedia.errors import MediaFormatError
 from qqmedia.media import MediaKind, Upload
+from qqmedia.testing import memory_host
 from qqmedia.voice import SilkTransform, inspect_silk
 
 
@@ -42,6 +43,19 @@ async def test_a_voice_leaves_as_silk() -> None:
             await transform.apply(upload(b"not a voice", "x.wav"))
     finally:
         await transform.aclose()
+
+
+@pytest.mark.asyncio
+async def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QQMEDIA_SILK_CONVERT", "off")
+    sound = wav_file(speech(0.5))
+    async with memory_host() as host:
+        async with host.prepare(MediaKind.VOICE, sound, filename="a.wav") as made:
+            assert (made.read(), made.content_type, made.filename, made.notes) == (sound, "audio/wav", "a.wav", ())
+            assert len(made.sha256) == 64
+        with pytest.raises(MediaFormatError, match="the voice is application/octet-stream when it is to be sent"):
+            async with host.prepare(MediaKind.VOICE, b"not a voice"):
+                raise AssertionError
 
 
 def test_importing_the_voice_loads_no_codec() -> None:
