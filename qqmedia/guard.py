@@ -39,6 +39,7 @@ __all__ = (
 _MOST_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _SHOWN_CHARACTERS: Final = 120
+_OF_FAKE_IP: Final = ("198.18.", "198.19.")
 _NAME: Final = re.compile(r"[a-z0-9._-]+")  # once it is made ASCII
 # A host whose last part is a number is an address, in some spelling: 127.1, 2130706433, 0x7f.1 (WHATWG URL).
 _NUMBER: Final = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)")
@@ -251,9 +252,11 @@ def _proxy_names(proxy: str | None, *, trust_env: bool) -> frozenset[str]:
 
 def _refusal(host: str, address: str) -> ForbiddenAddressError:
     means = "" if host == address else f", which is {address}"
+    why = "an address of this machine or of a private network"
+    if address.startswith(_OF_FAKE_IP):
+        why = "an address within this machine, as a proxy with fake IPs (TUN) answers for every name, and no public one"
     return ForbiddenAddressError(
-        f"nothing is fetched from {host}{means}: an address of this machine or of a private network;"
-        " read the file yourself and send its bytes"
+        f"nothing is fetched from {host}{means}: {why}; read the file yourself and send its bytes"
     )
 
 

@@ -425,6 +425,20 @@ def _with_attachment(beside: Path) -> bytes:
     return content
 
 
+@pytest.mark.asyncio
+async def test_a_proxy_with_fake_addresses_is_named_and_can_be_trusted(site: Site, stack: AsyncExitStack) -> None:
+    class Fake:
+        async def resolve(self, _: str) -> list[Resolved]:
+            return [Resolved("198.18.0.7", connect_to="127.0.0.1")]
+
+    link = site.url("cdn.example")
+    with pytest.raises(ForbiddenAddressError, match=r"cdn\.example, which is 198\.18\.0\.7: .* fake IPs \(TUN\)"):
+        async with guarded(stack, resolver=Fake()).follow(link):
+            raise AssertionError
+    async with guarded(stack, resolver=Fake(), trusted=["198.18.0.0/15"]).follow(link) as answer:
+        assert await answer.read() == b"secret"
+
+
 # --- what is let through
 
 

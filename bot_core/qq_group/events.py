@@ -223,7 +223,7 @@ def _scene_field(data: JSON, key: str) -> str:
 def _link(data: JSON, key: str) -> str:
     """Return a link; the platform leaves the scheme out at times."""
     url = _string(data, key)
-    if not url or "://" in url:
+    if not url or "://" in url.partition("?")[0]:  # what stands in the query is another link
         return url
     return f"https:{url}" if url.startswith("//") else f"https://{url}"
 

@@ -126,7 +126,7 @@ def test_attachments_go_where_they_belong() -> None:
         | {
             "attachments": [
                 {"content_type": "image/png", "url": "https://h/a.png"},
-                {"content_type": "image/jpeg", "url": "multimedia.nt.qq.com.cn/download?fileid=1"},
+                {"content_type": "image/jpeg", "url": "multimedia.nt.qq.com.cn/download?fileid=1&to=http://x"},
                 {"content_type": "voice", "url": "https://h/v.amr", "voice_wav_url": "https://h/v.wav", "size": "20"},
                 {"content_type": "video/mp4", "url": "//h/c.mp4"},
                 {"content_type": "file", "url": "https://h/d", "filename": "d.pdf"},
@@ -135,7 +135,7 @@ def test_attachments_go_where_they_belong() -> None:
             ]
         },
     )
-    assert message.image == ["https://h/a.png", "https://multimedia.nt.qq.com.cn/download?fileid=1"]
+    assert message.image == ["https://h/a.png", "https://multimedia.nt.qq.com.cn/download?fileid=1&to=http://x"]
     assert message.voice == "https://h/v.wav"
     assert message.video == "https://h/c.mp4"
     assert [(file.url, file.filename) for file in message.files] == [("https://h/d", "d.pdf")]
