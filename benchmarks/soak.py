@@ -76,7 +76,8 @@ class Watch:
         return (
             f"at the start and after each third: memory {memory} MB, descriptors {descriptors}, "
             f"at most {max(one[2] for one in seen)}\n"
-            f"memory in the second half {self._slope(1 / 2):+.2f} MB a minute, in the last third {self._slope(2 / 3):+.2f}"
+            f"memory in the second half {self._slope(1 / 2):+.2f} MB a minute, "
+            f"in the last third {self._slope(2 / 3):+.2f}"
         )
 
     def _slope(self, since: float) -> float:
