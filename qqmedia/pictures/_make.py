@@ -6,6 +6,7 @@ import importlib
 import io
 import math
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -235,12 +236,15 @@ def _within_budget(
 
 
 def _encoded(image: Image, name: str, quality: int, profile: bytes | None) -> bytes:
-    out = io.BytesIO()
-    if name == "JPEG":
-        image.save(out, name, quality=quality, subsampling=0 if quality == _QUALITIES[0] else 2, icc_profile=profile)
-    else:
+    if name != "JPEG":
+        out = io.BytesIO()
         image.save(out, name, icc_profile=profile)
-    return out.getvalue()
+        return out.getvalue()
+    # A real file: into memory, Pillow encodes JPEG without letting go of the interpreter, and all others wait.
+    with tempfile.TemporaryFile() as file:
+        image.save(file, name, quality=quality, subsampling=0 if quality == _QUALITIES[0] else 2, icc_profile=profile)
+        file.seek(0)
+        return file.read()
 
 
 def _note(made: Made, content_type: str, before: tuple[int, int], after: tuple[int, int]) -> str:

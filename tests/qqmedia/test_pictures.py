@@ -374,6 +374,21 @@ async def test_heic_is_decoded_where_it_can_be() -> None:
 
 
 @pytest.mark.asyncio
+async def test_the_loop_goes_on_while_a_jpeg_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow must be given a real file: into memory it encodes without letting go of the interpreter."""
+    with_size_of(monkeypatch, max_bytes=100_000_000)
+    large = await asyncio.to_thread(lambda: [encoded(noise(1500, 1200 + n, "RGB"), "BMP") for n in range(4)])
+    async with memory_host() as host:
+        await prepared(host, encoded(noise(20, 20), "WEBP"))
+
+        async def make_them() -> None:
+            for _ in range(3):
+                await asyncio.gather(*(prepared(host, one) for one in large))
+
+        await assert_loop_goes_on(make_them)
+
+
+@pytest.mark.asyncio
 async def test_the_loop_goes_on_while_pictures_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     with_size_of(monkeypatch, max_bytes=1_000_000)
     large, moving = await asyncio.gather(
