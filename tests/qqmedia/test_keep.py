@@ -19,6 +19,8 @@ from qqmedia import DriverSpec, HostedMedia, HostPolicy, MediaKind, StorageError
 from qqmedia.host import MediaHost
 from qqmedia.media import LASTING
 from qqmedia.testing import ManualClock, MemoryDriver, memory_host
+from tests.fakes.bucket_service import Key
+from tests.fakes.cos import FakeCos
 
 WEEK = timedelta(days=7)
 
@@ -78,6 +80,28 @@ async def test_the_local_server_has_it_after_a_restart(tmp_path: Path) -> None:
         assert (await kept(host)).url == one.url
     files = await asyncio.to_thread(lambda: [path.name for path in tmp_path.rglob("kept/*")])
     assert len(files) == 2  # and nothing half-written
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("url", "lasts"), [("public", True), ("presigned", False)])
+async def test_a_cloud_keeps_it_where_its_urls_do_not_end(url: str, lasts: bool, tmp_path: Path) -> None:
+    bucket: dict[str, Any] = {"bucket": "pics-1250000000", "region": "ap-guangzhou"}
+    keys = {"secret_id": "AKID", "secret_key": "right-secret"}
+    service = FakeCos.running(tmp_path / "cos", **bucket, keys=[Key(key_id="AKID", secret="right-secret")])
+    cos = await asyncio.to_thread(service.__enter__)
+    cos.public_read = True
+    try:
+        settings = bucket | keys | {"endpoint_url": cos.url, "url": url}
+        async with qqmedia.open_host(
+            "cos", state_dir=tmp_path / "state", platform_on_loopback=True, **settings
+        ) as host:
+            one = await kept(host)
+            assert (one.expires_at is None) is lasts
+            assert "/qqmedia/kept/" in (one.url or "")
+            assert ("sign" in (one.url or "")) is not lasts
+            assert await fetched(one.url) == b"content"
+    finally:
+        await asyncio.to_thread(service.__exit__, None, None, None)
 
 
 class Weekly:
