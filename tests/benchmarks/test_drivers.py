@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.drivers import imports_row, settings_for
+
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.blocking  # child processes are waited for, no event loop is there
 
@@ -41,6 +43,13 @@ def test_a_tiny_run_measures_a_driver_beside_its_sdk_and_prints_a_plain_table() 
     )
     others, mark = rows["cos: packages that opening it loads"][2], rows["cos: packages that opening it loads"][4]
     assert (others, mark) == ("", "")  # a driver that loads more than its SDK fails here, on any machine
+
+
+@pytest.mark.parametrize("driver", ["local", "oss", "s3"])  # `cos` is above
+def test_opening_a_driver_loads_its_sdk_and_nothing_more(driver: str, tmp_path: Path) -> None:
+    row = imports_row(driver, settings_for(driver, tmp_path))
+    assert (row.ratio, row.missed) == ("", False)  # what else it loads would stand there
+    assert int(row.ours) >= 1
 
 
 def test_a_driver_that_is_not_there_is_refused() -> None:
