@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-__all__ = ("call", "describe", "describe_error", "describe_place")
+__all__ = ("author_line", "call", "describe", "describe_error", "describe_place")
+
+_OURS: Final = frozenset({"bot_core", "qqmedia", "qqmedia_drivers"})
 
 
 async def call(function: Callable[..., Any], /, *arguments: Any) -> Any:
@@ -26,6 +28,21 @@ def describe_place(function: Callable[..., Any]) -> str:
     """Return where the function stands, as `` (bot.py:12)``; nothing, where that is not known."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
+
+
+def author_line(error: BaseException) -> str:
+    """Return where the function that was called left its author's code, as `` (bot.py:12)``; nothing if it did not."""
+    called, found, frames = False, "", error.__traceback__
+    while frames is not None:
+        frame = frames.tb_frame
+        if frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+            if found:
+                break
+            called = called or frame.f_code is call.__code__
+        elif called:
+            found = f" ({frame.f_code.co_filename}:{frames.tb_lineno})"
+        frames = frames.tb_next
+    return found
 
 
 def describe_error(error: BaseException) -> str:

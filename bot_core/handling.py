@@ -6,12 +6,13 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from bot_core.adapter import MessageHandle, SupportsEventReply
-from bot_core.calls import call, describe
+from bot_core.calls import author_line, call, describe, describe_error
 from bot_core.chain import Chain
-from bot_core.errors import ReplyContextError, WaitEventCancel, WaitEventOutOfFocus
+from bot_core.errors import BotError, ReplyContextError, WaitEventCancel, WaitEventOutOfFocus
 from bot_core.message import Event, Message, Verify
 from bot_core.router import Candidate, Handler, Router, cut_prefix
 from bot_core.waits import ChannelAnswer, UserWait, Waiter, Waits
+from qqmedia.errors import QQMediaError
 
 if TYPE_CHECKING:
     from bot_core.bot import AmiyaBot
@@ -207,7 +208,11 @@ class Handling:
         if isinstance(error, (WaitEventCancel, WaitEventOutOfFocus)):
             logger.debug("%s: its wait ended: %s", what, error)
             return
-        logger.error("%s failed: %s", what, error, exc_info=error)
+        if isinstance(error, (BotError, QQMediaError)):  # its text tells it; most of its traceback is our own
+            logger.error("%s failed%s: %s", what, author_line(error), describe_error(error))
+            logger.debug("the traceback of it", exc_info=error)
+        else:
+            logger.error("%s failed: %s", what, error, exc_info=error)
         for function in self._books.exception_handlers(error):
             try:
                 await call(function, error, self._bot.instance, data)

@@ -12,7 +12,7 @@ import pytest
 
 from bot_core import AmiyaBot, Chain, Event, Message, WaitEventCancel, WaitEventOutOfFocus, qq_group
 from bot_core.errors import AuthenticationError, BotError
-from qqmedia.errors import ConfigurationError, MediaError, MediaFormatError
+from qqmedia.errors import ConfigurationError, MediaError, MediaFormatError, MediaSourceError
 from tests.fakes.adapter import FakeAdapter, make_bot, running, settled
 
 
@@ -270,6 +270,33 @@ async def test_a_failing_handler_is_logged_by_name_and_everything_goes_on(caplog
     assert "my_broken_handler failed: oh no" in caplog.text
     assert "Traceback" in caplog.text
     assert "fails_too failed itself" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_an_error_of_ours_is_one_line_that_names_the_place_in_the_bot(caplog: pytest.LogCaptureFixture) -> None:
+    bot, adapter = make_bot()
+
+    async def refuse(chain: Chain) -> None:
+        raise MediaSourceError("image 'cat.png' does not exist")
+
+    @bot.on_message(keywords="sent")
+    async def sends(data: Message) -> None:
+        await data.send(Chain(data).image("cat.png"))
+
+    @bot.on_message(keywords="returned")
+    async def returns(data: Message) -> Chain:
+        return Chain(data).image("cat.png")
+
+    adapter.on_send = refuse
+    async with running(bot):
+        await adapter.say("sent")
+        await adapter.say("returned")
+        await settled()
+    (sent, returned) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    line = sends.__code__.co_firstlineno + 2
+    assert sent.endswith(f"sends failed ({__file__}:{line}): MediaSourceError: image 'cat.png' does not exist")
+    assert returned.endswith("returns failed: MediaSourceError: image 'cat.png' does not exist")
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.asyncio
