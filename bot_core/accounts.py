@@ -100,7 +100,7 @@ class MultipleAccounts(HandlerBook):
             SystemExit: A handler or a timed task called ``sys.exit``; all accounts have ended in order by then.
         """
         if self._started:
-            state = "was closed" if self._ended.is_set() else "run already"
+            state = "were closed" if self._ended.is_set() else "run already"
             raise BotError(f"these accounts {state}; to have others, make another MultipleAccounts")
         self._started = True
         make_visible()
