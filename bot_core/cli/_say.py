@@ -42,6 +42,7 @@ def say_command(
     private: Annotated[bool, typer.Option("--private", help="In a private chat instead.")] = False,
     user: Annotated[str, typer.Option(help="Who says it; any name.")] = "Ann",
     no_at: Annotated[bool, typer.Option("--no-at", help="Without mentioning the bot.")] = False,
+    quote: Annotated[str, typer.Option(help="Text of a message that this one quotes.", metavar="TEXT")] = "",
     appid: Annotated[str, typer.Option(help="To this bot, if several are connected.")] = "",
     sandbox: Annotated[str, typer.Option(help="Address of the sandbox.")] = f"http://127.0.0.1:{DEFAULT_PORT}",
     wait: Annotated[float, typer.Option(help="How many seconds to wait for a bot, and then for its answer.")] = 10,
@@ -52,7 +53,8 @@ def say_command(
     Exit code 1 if nothing does.
     """
     body: dict[str, Any] = {
-        "text": text, "user": user, "at": not no_at, "private": private, "connect_timeout": wait,
+        "text": text, "user": user, "at": not no_at, "private": private, "quote": quote,
+        "connect_timeout": wait,
     }  # fmt: skip
     if not private:
         body["group"] = group

@@ -34,7 +34,20 @@ _UPLOADS_SHOWN: Final = 1000
 _CONFLICT: Final = 409
 
 _SAY_FIELDS: Final = frozenset(
-    ["appid", "at", "attachments", "connect_timeout", "event_name", "full", "group", "private", "role", "shard", "user"]
+    [
+        "appid",
+        "at",
+        "attachments",
+        "connect_timeout",
+        "event_name",
+        "full",
+        "group",
+        "private",
+        "quote",
+        "role",
+        "shard",
+        "user",
+    ]
 )
 _PRESS_FIELDS: Final = frozenset(["appid", "button", "group", "message_id", "private", "shard", "user"])
 

@@ -16,6 +16,9 @@ C2C: Final = "C2C_MESSAGE_CREATE"
 GROUP_AT: Final = "GROUP_AT_MESSAGE_CREATE"
 GROUP_ALL: Final = "GROUP_MESSAGE_CREATE"
 
+# The `message_type` of a message that quotes another one.
+_QUOTE: Final = 103
+
 _PLATFORM_TIME: Final = timezone(timedelta(hours=8))
 
 _BY_INTENT: Final = {
@@ -53,6 +56,8 @@ class Speech:
         name: Name of the speaker.
         role: `member`, `admin` or `owner`.
         text: What is said, without the mention of the bot.
+        quote: Text of the message that it quotes; empty: it quotes none.
+        quoted_reference: `REFIDX_` of that message.
         at: Whether a group message mentions the bot.
         bot_openid: The bot, as a member of the group.
         bot_name: Its name.
@@ -68,6 +73,8 @@ class Speech:
     name: str
     role: str
     text: str
+    quote: str
+    quoted_reference: str
     at: bool
     bot_openid: str
     bot_name: str
@@ -88,6 +95,8 @@ def message_event(event_name: str, speech: Speech) -> dict[str, Any]:
         data["attachments"] = list(speech.attachments)
     if speech.full:
         _add_undocumented(event_name, speech, data)
+    if speech.quote:
+        _add_quote(speech, data)
     return data
 
 
@@ -122,6 +131,15 @@ def _add_undocumented(event_name: str, speech: Speech, data: dict[str, Any]) -> 
     data["message_scene"] = {"source": "default", "ext": [f"msg_idx={speech.reference}"]}
     if event_name == GROUP_ALL:
         data["mentions"] = [_mention(speech)] if speech.at else []
+
+
+def _add_quote(speech: Speech, data: dict[str, Any]) -> None:
+    scene = data.setdefault("message_scene", {"source": "default", "ext": []})
+    scene["ext"].append(f"ref_msg_idx={speech.quoted_reference}")
+    data["message_type"] = _QUOTE
+    data["msg_elements"] = [
+        {"msg_idx": speech.quoted_reference, "message_type": _QUOTE, "content": speech.quote},
+    ]
 
 
 def _mention(speech: Speech) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Speaking(Face):
         private: bool = False,
         at: bool = True,
         attachments: Sequence[Mapping[str, Any]] = (),
+        quote: str = "",
         full: bool = True,
         event_name: str | None = None,
         role: str = "member",
@@ -53,6 +54,7 @@ class Speaking(Face):
             private: In a private chat of this user and the bot.
             at: In a group: mention the bot.
             attachments: Attachment objects as the platform sends them; `attachment` makes them.
+            quote: Text of a message that this one quotes.
             full: All fields that are seen in the wild; `False`: only the documented ones.
             event_name: Which event, where the platform has several for this.
             role: Of the user in the group: `member`, `admin` or `owner`.
@@ -71,8 +73,9 @@ class Speaking(Face):
         chat = user if private else group or DEFAULT_GROUP
         name = event_name or self._event_name(private=private, at=at)
         speech = self._speech(
-            session.appid, text, chat, user=user, private=private, at=at, attachments=attachments, full=full, role=role
-        )
+            session.appid, text, chat, user=user, private=private, at=at, attachments=attachments, quote=quote, full=full,
+            role=role,
+        )  # fmt: skip
         data = message_event(name, speech)
         return self._dispatch(session, name, data, target=speech.target, chat=chat, user=user, text=text)
 
@@ -213,6 +216,7 @@ class Speaking(Face):
         private: bool,
         at: bool,
         attachments: Sequence[Mapping[str, Any]],
+        quote: str,
         full: bool,
         role: str,
     ) -> Speech:
@@ -225,6 +229,8 @@ class Speaking(Face):
             name=user,
             role=role,
             text=text,
+            quote=quote,
+            quoted_reference=self._desks.names.reference() if quote else "",
             at=at,
             bot_openid=self._desks.directory.openid(appid, "member", f"{chat}\0"),
             bot_name=self.options.bot_name,

@@ -123,3 +123,15 @@ async def test_a_pressed_button_is_acknowledged(play: Any) -> None:
         assert 0 <= entry.seconds < 5
         status, body = await bot.call("PUT", "/interactions/other", json={"code": 0})
         assert (status, body["code"]) == (400, 630001)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("full", [True, False])
+async def test_a_message_may_quote_another_one(play: Any, full: bool) -> None:
+    async with play() as (sandbox, bot):
+        await sandbox.say("what is that?", quote="a cat", full=full)
+        d = await bot.heard()
+    [quoted] = d["msg_elements"]
+    assert (d["message_type"], quoted["message_type"], quoted["content"]) == (103, 103, "a cat")
+    assert f"ref_msg_idx={quoted['msg_idx']}" in d["message_scene"]["ext"]
+    assert quoted["msg_idx"].startswith("REFIDX_")
