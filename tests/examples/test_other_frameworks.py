@@ -27,6 +27,7 @@ from tests.fakes.seaweedfs import seaweedfs
 from tests.fakes.tls import make_private_ca
 
 WANTED = ("nonebot2[aiohttp]==2.5.0", "nonebot-adapter-qq==1.7.3", "qq-botpy==1.2.1")
+OURS = "qqmedia[s3]"
 SKIPPED = bool(os.environ.get("SKIP_OTHER_FRAMEWORKS"))
 LOCAL = {"QQMEDIA_DRIVER": "local", "QQMEDIA_LOCAL_HOST": "127.0.0.1", "QQMEDIA_LOCAL_PORT": "0"}
 PNG = make_content(30_000, seed="a picture of another framework")
@@ -54,12 +55,11 @@ pytestmark = [
 def environment() -> Environment:
     folder = Path(sys.prefix) / "other-frameworks"
     wheel, stamp = build_wheel(ROOT), folder / "made-of.txt"
-    made_of = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest() + repr(WANTED) + sys.version
+    made_of = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest() + repr(WANTED) + OURS + sys.version
     environment = Environment(folder)
     if not stamp.exists() or stamp.read_text("utf-8") != made_of:
         environment = Environment.new(folder)
-        ours = f"qqmedia[s3] @ {wheel.as_uri()}"
-        pip("--python", str(environment.python), "install", *WANTED, ours, seconds=280)
+        pip("--python", str(environment.python), "install", *WANTED, f"{OURS} @ {wheel.as_uri()}", seconds=280)
         stamp.write_text(made_of, "utf-8")
     pip("--python", str(environment.python), "install", "--no-deps", "--no-index", "--force-reinstall", str(wheel))
     return environment
