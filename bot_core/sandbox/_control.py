@@ -33,23 +33,9 @@ _SHOWN: Final = 20
 _UPLOADS_SHOWN: Final = 1000
 _CONFLICT: Final = 409
 
-_SAY_FIELDS: Final = frozenset(
-    [
-        "appid",
-        "at",
-        "attachments",
-        "connect_timeout",
-        "event_name",
-        "full",
-        "group",
-        "private",
-        "quote",
-        "role",
-        "shard",
-        "user",
-    ]
-)
-_PRESS_FIELDS: Final = frozenset(["appid", "button", "group", "message_id", "private", "shard", "user"])
+_WHO_FIELDS: Final = frozenset(["appid", "group", "private", "shard", "user"])
+_SAY_FIELDS: Final = _WHO_FIELDS | {"at", "attachments", "connect_timeout", "event_name", "full", "quote", "role"}
+_PRESS_FIELDS: Final = _WHO_FIELDS | {"button", "message_id"}
 
 
 class Control:

@@ -73,8 +73,8 @@ class Speaking(Face):
         chat = user if private else group or DEFAULT_GROUP
         name = event_name or self._event_name(private=private, at=at)
         speech = self._speech(
-            session.appid, text, chat, user=user, private=private, at=at, attachments=attachments, quote=quote, full=full,
-            role=role,
+            session.appid, text, chat,
+            user=user, private=private, at=at, attachments=attachments, quote=quote, full=full, role=role,
         )  # fmt: skip
         data = message_event(name, speech)
         return self._dispatch(session, name, data, target=speech.target, chat=chat, user=user, text=text)
