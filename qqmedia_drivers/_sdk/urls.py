@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import timedelta
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from qqmedia import DriverContext, Reach, reach_of
 from qqmedia_drivers._sdk.settings import BucketSettings
 
-__all__ = ("ObjectNames", "presigned_seconds", "without_query")
+__all__ = ("ObjectNames", "has_no_names", "presigned_seconds", "without_query")
 
 # Signing times are whole seconds, and clocks differ; the URL must answer until the media's time is up.
 _SLACK_SECONDS: Final = 60
@@ -42,6 +43,15 @@ class ObjectNames:
 def presigned_seconds(ttl: timedelta) -> int:
     """Return how long a presigned URL must be good, so that it answers for `ttl` by anybody's clock."""
     return min(int(ttl.total_seconds()) + 1 + _SLACK_SECONDS, _LONGEST_SECONDS)
+
+
+def has_no_names(host: str | None) -> bool:
+    """Tell whether no name can stand below this one: an address, or a name without a dot, such as ``localhost``."""
+    try:
+        ipaddress.ip_address(host or "")
+    except ValueError:
+        return "." not in (host or "")
+    return True
 
 
 def without_query(url: str) -> str:

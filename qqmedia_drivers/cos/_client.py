@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from qcloud_cos.cos_exception import CosClientError
 
 from qqmedia import ConfigurationError
 from qqmedia_drivers._sdk.http import certificates, open_session
+from qqmedia_drivers._sdk.urls import has_no_names
 from qqmedia_drivers.cos._settings import CosSettings
 
 __all__ = ("Connected", "connect")
@@ -78,7 +78,7 @@ def _endpoint_url(settings: CosSettings) -> str:
 
 def _for_calls(settings: CosSettings, endpoint_url: str) -> dict[str, Any]:
     parts = urlsplit(endpoint_url)
-    if _has_no_names(parts.hostname):
+    if has_no_names(parts.hostname):
         # Nothing can stand before it, so that the bucket is named in the header Host, as the region's own address.
         return {
             "Scheme": parts.scheme,
@@ -97,17 +97,6 @@ def _for_urls(settings: CosSettings, endpoint_url: str) -> dict[str, Any]:
         own = urlsplit(settings.public_base_url)
         return {"Scheme": own.scheme, "Domain": own.netloc}
     parts = urlsplit(endpoint_url)
-    if _has_no_names(parts.hostname):
+    if has_no_names(parts.hostname):
         return {"Scheme": parts.scheme, "Domain": parts.netloc}
     return {"Scheme": parts.scheme, "Endpoint": parts.netloc}
-
-
-def _has_no_names(host: str | None) -> bool:
-    """Tell whether no name can stand below this one: an address, or the one name that every machine knows."""
-    if host == "localhost":
-        return True
-    try:
-        ipaddress.ip_address(host or "")
-    except ValueError:
-        return False
-    return True

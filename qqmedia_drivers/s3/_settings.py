@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from typing import Annotated, Final, Self
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, model_validator
 
 from qqmedia_drivers._sdk.settings import BucketSettings, KeyId, Secret, VendorVariables, WebAddress, also
+from qqmedia_drivers._sdk.urls import has_no_names
 from qqmedia_drivers.s3._presets import PRESETS, AddressingStyle, Preset, Provider, provider_of
 
 __all__ = ("S3Settings",)
@@ -106,15 +106,8 @@ class S3Settings(BucketSettings):
         return self.preset.endpoint_url.format(region=region.removeprefix("oss-"))
 
     def resolved_addressing(self, endpoint_url: str | None) -> AddressingStyle:
-        """Return how the bucket is named; a bare IP address has no names below it."""
+        """Return how the bucket is named; an address, or a name such as ``localhost``, has no names below it."""
         if self.addressing_style is not None:
             return self.addressing_style
-        return "path" if _is_ip(endpoint_url) else self.preset.addressing_style
-
-
-def _is_ip(url: str | None) -> bool:
-    try:
-        ipaddress.ip_address(urlsplit(url or "").hostname or "")
-    except ValueError:
-        return False
-    return True
+        nameless = endpoint_url is not None and has_no_names(urlsplit(endpoint_url).hostname)
+        return "path" if nameless else self.preset.addressing_style

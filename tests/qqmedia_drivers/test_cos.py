@@ -87,6 +87,15 @@ async def test_an_address_of_ipv6_is_an_address(open_cos: OpenCos) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_name_of_this_machine_is_taken_as_it_is(open_cos: OpenCos, service: FakeCos) -> None:
+    address = service.url.replace("127.0.0.1", "localhost")
+    async with open_cos(endpoint_url=address) as host:
+        url = await host.get_image(PNG)
+    assert str(url).startswith(f"{address}/qqmedia/")
+    assert len(service.objects) == 1
+
+
+@pytest.mark.asyncio
 async def test_the_domain_that_makes_downloads_of_everything_is_told_of_once(
     open_cos: OpenCos, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -152,6 +152,10 @@ def test_a_section_of_the_file_is_settings_of_its_own() -> None:
             "http://127.0.0.1:9/pics/qqmedia/a.png x-1",
         ),
         (
+            {"provider": "aws", "endpoint_url": "http://localhost:4566"},
+            "http://localhost:4566/pics/qqmedia/a.png us-east-1",
+        ),
+        (
             {"endpoint_url": "https://s3.example.com", "addressing_style": "virtual"},
             "https://pics.s3.example.com/qqmedia/a.png us-east-1",
         ),
