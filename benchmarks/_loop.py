@@ -1,13 +1,17 @@
 """Looks how late an event loop is, by the doing of its own process.
 
 A look is late by as much as the clock says, and by no more than the process computed meanwhile: what the store, the
-other side and other programs take of the machine is not counted.
+other side and other programs take of the machine is not counted. Where the system tells (Linux), what the loop's thread
+waited for a processor is not counted either.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 import time
+from collections.abc import Callable
 
 __all__ = ("probe",)
 
@@ -16,8 +20,18 @@ PROBE_SECONDS = 0.002
 
 async def probe(delays: list[int]) -> None:
     """Note, in microseconds and until cancelled, by how much each short sleep was too long."""
+    queued = _queued_seconds()
     while True:
-        asked, computed = time.perf_counter(), time.process_time()
+        asked, computed, waited = time.perf_counter(), time.process_time(), queued()
         await asyncio.sleep(PROBE_SECONDS)
-        late = time.perf_counter() - asked - PROBE_SECONDS
-        delays.append(round(min(late, time.process_time() - computed) * 1e6))
+        late = time.perf_counter() - asked - PROBE_SECONDS - (queued() - waited)
+        delays.append(round(max(0.0, min(late, time.process_time() - computed)) * 1e6))
+
+
+def _queued_seconds() -> Callable[[], float]:
+    """Return what tells for how long this thread has waited for a processor."""
+    try:
+        statistics = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
+    except OSError:  # another system, or a kernel that does not count
+        return lambda: 0.0
+    return lambda: int(os.pread(statistics, 100, 0).split()[1]) / 1e9
