@@ -198,6 +198,7 @@ class SessionKeeper:
         self._clock = clock
         self._sources: dict[str, Callable[[], KeptSession | None]] = {}
         self._written: dict[str, KeptSession | None] = {}
+        self._due: set[str] = set()
         self._changed = asyncio.Event()
         self._complained = False
         self._claimed: set[str] = set()
@@ -243,8 +244,9 @@ class SessionKeeper:
 
         self._sources[self._key(shard)] = look
 
-    def changed(self) -> None:
-        """Something is to be written before long."""
+    def changed(self, shard: tuple[int, int]) -> None:
+        """The session of this shard is to be written before long."""
+        self._due.add(self._key(shard))
         self._changed.set()
 
     @asynccontextmanager
@@ -256,7 +258,7 @@ class SessionKeeper:
         finally:
             writer.cancel()
             await asyncio.wait((writer,))
-            await self._write()
+            await self._write(set(self._sources))
             if isinstance(self._store, SupportsClaim):
                 for key in self._claimed:
                     await self._store.release(key)
@@ -265,12 +267,13 @@ class SessionKeeper:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await self._write()
+            due, self._due = self._due, set()
+            await self._write(due)
             await asyncio.sleep(self._write_every)
 
-    async def _write(self) -> None:
-        for key, look in self._sources.items():
-            session, before = look(), self._written.get(key)
+    async def _write(self, keys: set[str]) -> None:
+        for key in keys & self._sources.keys():
+            session, before = self._sources[key](), self._written.get(key)
             if session is not None and before is not None and replace(session, at=before.at) == before:
                 session = session if abs(session.at - before.at) >= 1 else before
             if session is before and key in self._written:

@@ -338,7 +338,7 @@ class Shard:
 
     def _note_changed(self) -> None:
         if self._keeper is not None:
-            self._keeper.changed()
+            self._keeper.changed(self.session.shard)
 
 
 def is_fatal(error: OpenAPIError) -> bool:

@@ -66,6 +66,29 @@ async def test_a_session_comes_back_to_the_same_account_and_shard_for_five_minut
 
 
 @pytest.mark.asyncio
+async def test_of_many_shards_only_those_are_written_that_changed(clock: Clock) -> None:
+    class Counting(MemorySessionStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.keys: list[str] = []
+
+        async def save(self, key: str, session: KeptSession | None) -> None:
+            self.keys.append(key.rpartition(" ")[2])
+            await super().save(key, session)
+
+    store = Counting()
+    async with keeper(store, clock).open() as writer:
+        for index in range(3):
+            writer.watch((index, 3), lambda: ("S", 1, 3))
+        writer.changed((1, 3))
+        async with asyncio.timeout(2):
+            while not store.keys:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        assert store.keys == ["1/3"]
+    assert sorted(store.keys) == ["0/3", "1/3", "2/3"]
+
+
+@pytest.mark.asyncio
 async def test_a_session_that_ended_is_forgotten(store: SessionStore, clock: Clock) -> None:
     await keep(store, clock)
     await keep(store, clock, None)
@@ -88,24 +111,24 @@ async def test_it_is_written_while_the_bot_runs_and_not_for_each_event(tmp_path:
         writer.watch(SHARD, lambda: ("S", seq, 3))
         for _ in range(100):
             seq += 1
-            writer.changed()
+            writer.changed(SHARD)
             await asyncio.sleep(0)
         async with asyncio.timeout(2):
             while (kept := await writer.load(SHARD, intents=3)) is None or kept.seq != 100:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert store.saves <= 3
         before = store.saves
-        writer.changed()  # but nothing is different
+        writer.changed(SHARD)  # but nothing is different
         await asyncio.sleep(0.12)
         assert store.saves == before
         clock.now += 41
-        writer.changed()  # a heartbeat: it is alive still
+        writer.changed(SHARD)  # a heartbeat: it is alive still
         async with asyncio.timeout(2):
             while store.saves == before:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         before = store.saves
         clock.now -= 3600  # the clock was set back: what is kept must not seem to be of the future
-        writer.changed()
+        writer.changed(SHARD)
         async with asyncio.timeout(2):
             while store.saves == before:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -209,9 +232,9 @@ async def test_a_folder_that_cannot_be_used_is_said_once_and_stops_nothing(
     async with keeper(FileSessionStore(blocked), clock).open() as writer:
         assert await writer.claim(SHARD)
         writer.watch(SHARD, lambda: ("S", 1, 3))
-        writer.changed()
+        writer.changed(SHARD)
         await asyncio.sleep(0.05)
-        writer.changed()
+        writer.changed(SHARD)
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 1
     assert "a restart may lose events" in lines[0]

@@ -147,6 +147,22 @@ def test_two_heartbeats_without_an_answer_are_a_dead_connection(live: Driver) ->
     assert live.now <= 1000 + 2 * 41.25 + 10
 
 
+@pytest.mark.parametrize("beaten", [False, True], ids=["quiet", "a heartbeat was out"])
+def test_a_machine_that_slept_finds_its_connection_dead_soon_or_alive(live: Driver, beaten: bool) -> None:
+    if beaten:
+        live.now = live.session.deadline
+        assert frame_of(*live.session.tick(live.now))["op"] == 1
+    live.now += 3600
+    woke_at = live.now
+    actions = live.session.tick(live.now)
+    assert frame_of(*actions)["op"] == 1  # it asks before it judges: the answer may lie in the socket
+    while not isinstance(actions[0], Reconnect):
+        live.now = live.session.deadline
+        actions = live.session.tick(live.now)
+    assert live.now - woke_at <= 93
+    assert actions[0].resume
+
+
 def test_an_answer_keeps_it_alive(live: Driver) -> None:
     for _ in range(10):
         live.now = live.session.deadline
