@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -31,6 +32,9 @@ __all__ = ("clear_parts", "file_name", "gateway_folder", "locked", "write_whole"
 _LOCK_SECONDS: Final = 5.0
 _LOOK_AGAIN_SECONDS: Final = 0.01
 
+# How systems say that somebody else has the lock; anything else means that there are no locks here (NFS without lockd).
+_BUSY: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
+
 
 def gateway_folder(state: Path | None = None) -> Path:
     """Return the folder for what gateways keep; make it, readable by this user only.
@@ -59,7 +63,7 @@ def locked(path: Path, *, timeout: float = _LOCK_SECONDS) -> Iterator[None]:
 
     Raises:
         TimeoutError: Another process holds it and does not let go.
-        OSError: The file cannot be made.
+        OSError: The file cannot be made, or the folder knows no locks.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -68,7 +72,9 @@ def locked(path: Path, *, timeout: float = _LOCK_SECONDS) -> Iterator[None]:
             try:
                 _try_lock(descriptor)
                 break
-            except OSError:
+            except OSError as error:
+                if error.errno not in _BUSY:
+                    raise
                 if time.monotonic() >= give_up_at:
                     raise TimeoutError(f"{path} is locked by another process") from None
                 time.sleep(_LOOK_AGAIN_SECONDS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +209,22 @@ async def test_a_copy_that_is_just_ending_is_waited_for_and_a_claim_given_up_is_
     assert await second.claim("A", patience=0)
     await second.release("A")
     await second.release("nobody's")
+
+
+@pytest.mark.asyncio
+@pytest.mark.skipif(sys.platform == "win32", reason="locks are made otherwise there")
+async def test_a_folder_that_knows_no_locks_is_no_other_copy(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    async with keeper(FileSessionStore(tmp_path), clock).open() as writer:
+        assert await writer.claim(SHARD)
+        writer.watch(SHARD, lambda: ("S", 7, 3))
+    assert await keeper(FileSessionStore(tmp_path), clock).load(SHARD, intents=3) is not None
+    assert not caplog.records
 
 
 @pytest.mark.asyncio
