@@ -202,8 +202,8 @@ Bots = tuple[BotUnderTest, BotUnderTest]
 
 
 @asynccontextmanager
-async def running(what: str) -> AsyncIterator[BotUnderTest]:
-    """Run one of the two beside a sandbox of its own."""
+async def running(what: str, *, warm_up: int = BURST) -> AsyncIterator[BotUnderTest]:
+    """Run one of the two beside a sandbox of its own; after so many events everything is imported, and warm."""
     # Heartbeats eight times as often as the platform's: an idle bot does nothing else.
     async with Sandbox.open(SandboxOptions(heartbeat_interval_ms=5000)) as sandbox:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("QQ_", "QQMEDIA_"))}
@@ -214,7 +214,7 @@ async def running(what: str) -> AsyncIterator[BotUnderTest]:
         try:
             await sandbox.connected(30)
             bot = BotUnderTest(sandbox, process)
-            await bot.burst()  # everything is imported then, and warm
+            await bot.burst(warm_up)
             yield bot
         finally:
             if process.returncode is None:
