@@ -128,7 +128,7 @@ class Cluster:
         indexes = range(count) if auto else (self._shard_index,)
         self._shards = tuple(self._new_shard(index, count, gate) for index in indexes)
         for shard in self._shards:
-            await shard.restore(self._intents)
+            await shard.restore()
         try:
             async with asyncio.TaskGroup() as tasks:
                 for shard in self._shards:

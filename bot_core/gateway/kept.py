@@ -215,9 +215,8 @@ class SessionKeeper:
         if not self._shared:
             self._shared = True
             logger.warning(
-                "another copy of bot %s runs with the same state folder and keeps the session: this one begins a new"
-                " session, keeps none, and the platform may throw one of the two out; run one, or give this one another"
-                " QQMEDIA_STATE",
+                "another copy of bot %s runs with the same state folder and keeps the session: this one begins a session"
+                " of its own, and does not keep it as long as the other runs; the platform may throw one of the two out",
                 self._account,
             )
         return False

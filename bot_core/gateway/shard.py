@@ -100,35 +100,45 @@ class Shard:
         self._catching_up = False  # with what came while no process of this bot ran, or one died
         self._my_turn = asyncio.Event()
         self._progress = Progress()
+        self._wanted = session.intents  # before any of them is refused
+        self._keeps = False
         self._connected_at: float | None = None
         self._went_down = ""
         self._identifies = self._resumes = 0
         self._replanned = asyncio.Event()
         self._planned = math.inf
 
-    async def restore(self, intents: int) -> None:
+    async def restore(self) -> None:
         """Take up the session of the last process, where one was kept, and keep what comes.
 
-        Another copy of this bot that runs has that session: then this one has its own, and keeps none.
+        Another copy of this bot that runs has that session: then this one has its own, and keeps none as long as the
+        other runs.
         """
-        if self._keeper is None:
-            return
-        if not await self._keeper.claim(self.session.shard):
-            self._keeper = None
-            return
         session = self.session
-        kept = await self._keeper.load(session.shard, intents=intents)
+        if self._keeper is None or not await self._keeper.claim(session.shard):
+            return
+        kept = await self._keeper.load(session.shard, intents=self._wanted)
         if kept is not None:
             session.take_up(kept.session_id, kept.seq)
             self._catching_up = True
-            self._progress = Progress(kept.seq)
+        self._keep(self._keeper, kept.seq if kept is not None else 0)
+
+    async def _take_over(self) -> None:
+        """Keep the session from the next connection on, if the copy of this bot that kept its own has ended."""
+        if self._keeper is not None and not self._keeps and await self._keeper.claim(self.session.shard):
+            self._keep(self._keeper, self.session.seq or 0)
+
+    def _keep(self, keeper: SessionKeeper, seq: int) -> None:
+        session = self.session
+        self._keeps = True
+        self._progress = Progress(seq)
 
         def state() -> tuple[str, int, int] | None:
             if session.session_id is None:
                 return None
-            return session.session_id, self._progress.seq, intents
+            return session.session_id, self._progress.seq, self._wanted
 
-        self._keeper.watch(session.shard, state)
+        keeper.watch(session.shard, state)
 
     def status(self) -> ShardStatus:
         """Return how it is doing."""
@@ -168,6 +178,7 @@ class Shard:
             what = "resuming" if ending.resume else "starting a new session"
             logger.warning("%s: %s; %s in %.1f s", self.name, ending.reason, what, ending.delay)
             await asyncio.sleep(ending.delay)
+            await self._take_over()
 
     async def _connect_in_turn(self, deliver: DeliverCallback, on_ready: OnReady | None) -> Reconnect | Stop:
         if self.session.session_id is None:
@@ -239,7 +250,7 @@ class Shard:
         self, socket: aiohttp.ClientWebSocketResponse, deliver: DeliverCallback, on_ready: OnReady | None
     ) -> Reconnect | Stop:
         session, clock = self.session, self._clock
-        hand_out = self._hand_out if self._keeper is None else self._hand_out_and_watch
+        hand_out = self._hand_out_and_watch if self._keeps else self._hand_out
         while True:
             message = await socket.receive()
             if message.type in _DATA:
@@ -337,7 +348,7 @@ class Shard:
             finished()
 
     def _note_changed(self) -> None:
-        if self._keeper is not None:
+        if self._keeper is not None and self._keeps:
             self._keeper.changed(self.session.shard)
 
 

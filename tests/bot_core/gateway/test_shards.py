@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -214,11 +215,13 @@ async def test_a_session_in_which_nothing_happens_stays_young(
 
 
 @pytest.mark.asyncio
-async def test_two_copies_of_a_bot_do_not_fight_for_one_session(
+async def test_two_copies_of_a_bot_do_not_fight_for_one_session_and_the_second_takes_over(
     new_bot: NewBot, platform: FakePlatform, tmp_path: Path
 ) -> None:
-    async with SessionKeeper(FileSessionStore(tmp_path), APPID).open() as keeper:
-        new_bot(keeper=keeper).start()
+    async with AsyncExitStack() as stack:
+        keeper = await stack.enter_async_context(SessionKeeper(FileSessionStore(tmp_path), APPID).open())
+        bot = new_bot(keeper=keeper)
+        bot.start()
         await (await platform.accept()).ready("S")
         async with SessionKeeper(FileSessionStore(tmp_path), APPID).open() as other_keeper:
             other = new_bot(keeper=other_keeper)
@@ -226,11 +229,18 @@ async def test_two_copies_of_a_bot_do_not_fight_for_one_session(
             connection = await platform.accept()
             assert (await connection.ready("T"))["op"] == 2
             await other.until(lambda: other.online == ["READY"])
-            other.cluster.stop()
-            assert other.task is not None
-            await other.task
-        kept = await keeper.load((1, 3), intents=1 << 25 | 1 << 26)
-        assert kept is None or kept.session_id == "S"
+            bot.cluster.stop()
+            assert bot.task is not None
+            await bot.task
+            await stack.aclose()  # the first copy has ended: the second keeps its session from now on
+            connection.cut()
+            connection = await platform.accept()
+            assert (await connection.hello())["d"]["session_id"] == "T"
+            await connection.event("RESUMED", "", seq=3)
+            await other.until(lambda: other.online[-1] == "RESUMED")
+        kept = await other_keeper.load((1, 3), intents=1 << 25 | 1 << 26)
+        assert kept is not None
+        assert (kept.session_id, kept.seq) == ("T", 3)
 
 
 @pytest.mark.asyncio
