@@ -42,11 +42,11 @@ class Delivery:
 
     Attributes:
         kind: `image`, `voice`, `video` or `file`.
-        way: `url` (the platform fetched it), `bytes` (uploaded in one request), `chunks` (uploaded in parts), or
-            `cache` (the platform had it already).
+        way: `url` (the platform fetched it), `bytes` (uploaded in one request), `chunks` (uploaded in parts), `cache`
+            (the platform had it already), or `store` (the platform's own store for pictures of markdown).
         size: Bytes of what was sent; 0 where it is not known (a URL given by the author).
         content_type: By the magic bytes; empty where it is not known.
-        url: What the platform was told to fetch, if anything.
+        url: What the platform was told to fetch, or the link into its own store, if anything.
         notes: What the transforms did.
         tries: How many calls it took until the platform had it; 0 from the cache.
         trace_ids: The platform's ids of those calls, as far as it told them; its support asks for them.

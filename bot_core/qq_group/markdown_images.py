@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from PIL import Image, UnidentifiedImageError
 
+from bot_core.adapter import Delivery
 from bot_core.errors import OpenAPIError
 from bot_core.qq_group.builders import Builder, as_builder, ask
 from qqmedia import (
@@ -43,8 +44,13 @@ __all__ = ("MarkdownImages", "Shown")
 
 Way: TypeAlias = Literal["host", "store"]
 
-# A picture, or code, in which pictures are only letters.
-_PICTURE: Final = re.compile(r"```.*?```|`[^`\n]*`|!\[(?P<text>[^\]\n]*)\]\((?P<link><[^>\n]+>|[^)\s]+)\)", re.DOTALL)
+# A picture, perhaps with a title; or what only looks like one: in code, or behind a backslash.
+_PICTURE: Final = re.compile(
+    r"```.*?```|~~~.*?~~~|`[^`\n]*`|\\!"
+    r"|!\[(?P<text>[^\]\n]*)\]\([ \t]*(?P<link><[^>\n]+>|(?:[^()\s]|\([^()\s]*\))+)"
+    r"""(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'))?[ \t]*\)""",
+    re.DOTALL,
+)
 _SIZED: Final = re.compile(r"#\d+px\s+#\d+px")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of two letters or more: C:\cat.png is a path
 # Windows would log in to that machine, with the password of whoever runs the bot.
@@ -60,11 +66,11 @@ class Shown:
 
     Attributes:
         content: The markdown.
-        ways: By the link that the author wrote: how the picture was made fetchable, and its new link.
+        pictures: By the link that the author wrote: how each picture goes.
     """
 
     content: str
-    ways: Mapping[str, tuple[Way, str]] = field(default_factory=dict)
+    pictures: Mapping[str, Delivery] = field(default_factory=dict)
 
 
 class MarkdownImages:
@@ -117,8 +123,8 @@ class MarkdownImages:
             StorageError: It cannot be stored where the platform can fetch it.
         """
         builder = chain_builder if chain_builder is not None else self._hosting.builder
-        done: dict[str, tuple[str, str]] = {}
-        ways: dict[str, tuple[Way, str]] = {}
+        sizes: dict[str, str] = {}
+        pictures: dict[str, Delivery] = {}
         parts: list[str] = []
         end = 0
         for found in _PICTURE.finditer(content):
@@ -127,25 +133,26 @@ class MarkdownImages:
             if source is None and refused is not None and is_url(link):
                 source = link
             if source is None:
+                if link:
+                    pictures[link] = Delivery(kind="image", way="url" if is_url(link) else "store", url=link)
                 continue
-            if link not in done:
-                way, url, size = await self._store(link, source, builder, self._ways_for(link, refused))
-                done[link], ways[link] = (url, size), (way, url)
-            url, size = done[link]
+            if link not in sizes:
+                pictures[link], sizes[link] = await self._store(link, source, builder, self._ways_for(link, refused))
             text = found["text"]
-            text = text if _SIZED.search(text) else f"{text} {size}".lstrip()
-            parts += [content[end : found.start()], f"![{text}]({url})"]
+            text = text if _SIZED.search(text) else f"{text} {sizes[link]}".lstrip()
+            parts += [content[end : found.start()], f"![{text}]({pictures[link].url})"]
             end = found.end()
-        return Shown("".join([*parts, content[end:]]), ways)
+        return Shown("".join([*parts, content[end:]]), pictures)
 
     def _ways_for(self, link: str, refused: Shown | None) -> tuple[Way, ...]:
         """Return the ways to try. What was refused goes another way; a public link, none of ours, into the store."""
         if refused is None:
             return self._ways
-        way, url = refused.ways.get(link, ("host", ""))
-        if way == "store":
-            self._images.forget(url)
-        return tuple(one for one in self._ways if one != way)
+        before = refused.pictures.get(link)
+        if before is None or before.way != "store":
+            return ("store",)
+        self._images.forget(before.url or "")
+        return ("host",)
 
     def _source(self, link: str, images: Mapping[str, MediaSource]) -> MediaSource | None:
         """Return what has to be stored, or `None` where the link can stay."""
@@ -165,8 +172,8 @@ class MarkdownImages:
 
     async def _store(
         self, link: str, source: MediaSource, builder: Builder, ways: tuple[Way, ...]
-    ) -> tuple[Way, str, str]:
-        """Return the way, the link, and the size."""
+    ) -> tuple[Delivery, str]:
+        """Return how it goes, and its size."""
         wide = builder if isinstance(builder, SupportsPublish) else None
         failed: list[Exception] = []
         try:
@@ -182,7 +189,7 @@ class MarkdownImages:
                         failed.append(error)
                         continue
                     if url is not None:
-                        return way, url, size
+                        return _delivery(way, url, upload), size
         except MediaError as error:
             raise type(error)(f"picture {shown_url(link)[:80]} of the markdown: {error}{_hint(error)}") from error
         why = "".join(f" ({' '.join(str(error).split())})" for error in failed)
@@ -213,6 +220,13 @@ class MarkdownImages:
             return None
         private = reach_of(answer, platform_on_loopback=self._platform_on_loopback) is Reach.PRIVATE
         return None if private else answer
+
+
+def _delivery(way: Way, url: str, upload: Upload) -> Delivery:
+    return Delivery(
+        kind="image", way="store" if way == "store" else "url", size=upload.size, content_type=upload.content_type,
+        url=url, notes=upload.notes,
+    )  # fmt: skip
 
 
 def _hint(error: MediaError) -> str:

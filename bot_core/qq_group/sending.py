@@ -251,7 +251,7 @@ class Sender:
             if medium is not None:
                 sent, *deliveries = await self._say_with(run, post, medium)
             elif position in run.shown:
-                sent = await self._say_shown(run, post, message, *run.shown[position])
+                sent, *deliveries = await self._say_shown(run, post, message, *run.shown[position])
             else:
                 sent = await self._say(run, post)
         except BaseException as error:
@@ -297,10 +297,10 @@ class Sender:
 
     async def _say_shown(
         self, run: _Run, post: Post, message: PlannedMessage, written: str, shown: Shown
-    ) -> SentMessage:
+    ) -> tuple[SentMessage, *tuple[Delivery, ...]]:
         """Post markdown with pictures; once more, by another way to them, if the platform cannot fetch one."""
         try:
-            return await self._say(run, post)
+            return await self._say(run, post), *shown.pictures.values()
         except OpenAPIError as error:
             if _SHOW_AGAIN.isdisjoint(error.codes) or self._pictures is None:
                 raise
@@ -314,7 +314,7 @@ class Sender:
                 raise
         post.body["markdown"]["content"] = again.content
         post.until = self._until(run)
-        return await self._say(run, post)
+        return await self._say(run, post), *again.pictures.values()
 
     def _fall_back(self, run: _Run, post: Post) -> bool:
         """Let it go out unasked, where that is allowed."""

@@ -17,7 +17,10 @@ __all__ = ("PictureDesk",)
 
 _NOT_HOSTED: Final = 40034141
 
-_PICTURE: Final = re.compile(r"!\[([^\]]*)\]\(\s*([^\s)]*)[^)]*\)")
+# A picture; or what only looks like one: in code, or behind a backslash.
+_PICTURE: Final = re.compile(
+    r"```.*?```|~~~.*?~~~|`[^`\n]*`|\\!|!\[([^\]]*)\]\(\s*((?:[^\s()]|\([^\s()]*\))*)[^)]*\)", re.DOTALL
+)
 
 
 class PictureDesk:
@@ -36,7 +39,8 @@ class PictureDesk:
         """
         if self._options.markdown_pictures == "ignore":
             return ()
-        return tuple([await self._picture(appid, *match.groups()) for match in _PICTURE.finditer(markdown)])
+        found = [match.groups() for match in _PICTURE.finditer(markdown) if match[2] is not None]
+        return tuple([await self._picture(appid, text, url) for text, url in found])
 
     async def _picture(self, appid: str, text: str, url: str) -> ArrivedPicture:
         stored = await self._stored(appid, url)

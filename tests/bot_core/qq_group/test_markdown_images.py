@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from PIL import Image
 
 import qqmedia
 from bot_core.chain import Chain
@@ -23,7 +25,7 @@ from qqmedia import MediaFormatError, MediaSourceError, StorageMisconfiguredErro
 from qqmedia.guard import GuardedSession
 from tests.bot_core.qq_group.conftest import png
 from tests.bot_core.qq_group.sending_kit import Kit, send
-from tests.bot_core.qq_group.uploading import web_server
+from tests.bot_core.qq_group.uploading import sha256, web_server
 
 pytestmark = pytest.mark.asyncio
 
@@ -82,6 +84,38 @@ async def test_what_is_public_or_code_stays_as_it_is(kit: Kit, content: str) -> 
             downloads = Downloads(GuardedSession(), settings.options)
             pictures = MarkdownImages(Hosting(host, host), store, downloads, platform_on_loopback=False)
             assert (await pictures.resolve(content, {}, None)).content == content
+
+
+async def test_titles_and_brackets_in_links_are_understood_and_code_is_left_alone(kit: Kit) -> None:
+    """By the bot and by the sandbox alike."""
+    code = "\\![a](missing.png) `![a](missing.png)`\n~~~\n![a](missing.png)\n~~~\n```\n![a](missing.png)\n```\n"
+    content = f"""{code}![a](a "a title") ![b](b(1).png) ![c]( c  'title' )"""
+    async with kit.start(builder="direct") as bot:
+        _, data = await kit.hear(bot)
+        await send(
+            bot, Chain(data, at=False).markdown_content(content, images={"a": png(1), "b(1).png": png(2), "c": png(3)})
+        )
+    [message] = kit.sandbox.arrived
+    assert sent(kit.sandbox).startswith(code)
+    assert [picture.sha256 for picture in message.pictures] == [sha256(png(shade)) for shade in (1, 2, 3)]
+    assert [picture.text for picture in message.pictures] == [f"{name} #8px #8px" for name in "abc"]
+
+
+async def test_what_happened_to_each_picture_is_in_the_result(kit: Kit) -> None:
+    webp = io.BytesIO()
+    Image.new("RGB", (30, 20)).save(webp, "WEBP")
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        link = (await kit.sandbox.attachment(png(3), filename="b.png"))["url"]
+        chain = Chain(data, at=False).markdown_content(f"![a](a) ![b]({link}) ![a](a)", images={"a": webp.getvalue()})
+        [handle] = await send(bot, chain)
+        made, public = handle.deliveries
+        assert (made.kind, made.way, made.content_type) == ("image", "url", "image/jpeg")
+        assert made.notes == ("made image/jpeg of image/webp, 30x20",)
+        assert (public.way, public.url, public.size) == ("url", link, 0)
+        kit.sandbox.faults.answer("messages", status=400, code=40034141)
+        [handle] = await send(bot, chain)
+        assert [(one.way, (one.url or "")[:15]) for one in handle.deliveries] == [("store", "qqbot-media://i")] * 2
 
 
 async def test_a_size_that_is_given_is_kept(kit: Kit) -> None:
