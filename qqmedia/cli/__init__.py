@@ -41,7 +41,7 @@ def run(app: Callable[..., object], *, known: tuple[type[Exception], ...] = ()) 
     failed, 2 wrong arguments or settings, 130 interrupted.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; whoever calls this gets it while modules load as well.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; whoever calls this gets it while modules load as well.
     """
     from qqmedia.cli._run import run_app  # noqa: PLC0415
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -44,9 +42,9 @@ def put(
     served: list[str] = []
     try:
         asyncio.run(_put(file, driver, kind or _kind_of(file), served))
-    except (KeyboardInterrupt, asyncio.CancelledError) as end:
-        if not served:  # otherwise it is how serving ends
-            raise KeyboardInterrupt from end
+    except KeyboardInterrupt:
+        if not served:
+            raise  # otherwise it is how serving ends
 
 
 def _kind_of(file: Path) -> MediaKind:
@@ -59,7 +57,6 @@ def _kind_of(file: Path) -> MediaKind:
 
 async def _put(file: Path, driver: str | None, kind: MediaKind, served: list[str]) -> None:
     """Store the file and print its URL; where this process serves it, say so in `served` and do not return."""
-    _end_on_sigterm()
     async with AsyncExitStack() as stack:
         with _progress(file, driver or "where it is hosted"):
             host = await stack.enter_async_context(open_host(driver))
@@ -74,14 +71,6 @@ async def _put(file: Path, driver: str | None, kind: MediaKind, served: list[str
             served.append(hosted.url)
             typer.echo(f"serving {os.fspath(file)} as {upload.content_type}; Ctrl-C ends it", err=True)
             await _serve(host, upload)
-
-
-def _end_on_sigterm() -> None:
-    """Let SIGTERM end it as Ctrl-C does: with what it made removed."""
-    task = asyncio.current_task()
-    if task is not None:
-        with contextlib.suppress(NotImplementedError, RuntimeError):  # Windows; not in the main thread
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 async def _serve(host: MediaHost, upload: Upload) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -18,6 +19,8 @@ EXIT_USAGE = 2  # what click uses for wrong arguments too
 
 def run_app(app: Callable[..., object], known: tuple[type[Exception], ...]) -> NoReturn:
     """Run `app`, and exit. See `qqmedia.cli.run`."""
+    # What was made is removed, and children are ended, before SIGTERM ends this, too; a bot has its own way.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = sys.argv[1:]
     debug = "--debug" in arguments or os.environ.get("QQMEDIA_DEBUG") == "1"
     arguments = [argument for argument in arguments if argument != "--debug"]
