@@ -12,13 +12,14 @@ from typing import Final
 __all__ = ("Heartbeat", "heartbeat")
 
 _BEAT_SECONDS: Final = 0.005
+_LONGEST_TURN_SECONDS: Final = 0.05  # what took a thread longer that only sleeps, the machine took
 
 
 class Heartbeat:
     """A beat that is late shows who holds the loop.
 
     It is late by as much as the clock says, and by no more than this process could do meanwhile: what the loop's thread
-    computed, and for how long another thread went on that only counts. What a busy machine took from all of them is
+    computed, and for how long another thread went on that does nothing. What a busy machine took from both of them is
     nobody's fault.
 
     Attributes:
@@ -27,24 +28,26 @@ class Heartbeat:
 
     def __init__(self) -> None:
         self.worst_seconds = 0.0
-        self._counted = 0
+        self._went_on = 0.0
         self._over = threading.Event()
-        self._counter = threading.Thread(target=self._count, name="qqmedia heartbeat", daemon=True)
+        self._other = threading.Thread(target=self._go_on, name="qqmedia heartbeat", daemon=True)
 
-    def _count(self) -> None:
+    def _go_on(self) -> None:
+        last = time.perf_counter()
         while not self._over.wait(_BEAT_SECONDS):
-            self._counted += 1
+            now = time.perf_counter()
+            self._went_on += min(now - last, _LONGEST_TURN_SECONDS)
+            last = now
 
     async def beat(self) -> None:
         """Beat until cancelled."""
-        self._counter.start()
+        self._other.start()
         try:
             while True:
-                before, counted, computed = time.perf_counter(), self._counted, time.thread_time()
+                before, went_on = time.perf_counter(), self._went_on + time.thread_time()
                 await asyncio.sleep(_BEAT_SECONDS)
                 late = time.perf_counter() - before - _BEAT_SECONDS
-                went_on = (self._counted - counted) * _BEAT_SECONDS + time.thread_time() - computed
-                self.worst_seconds = max(self.worst_seconds, min(late, went_on))
+                self.worst_seconds = max(self.worst_seconds, min(late, self._went_on + time.thread_time() - went_on))
         finally:
             self._over.set()
 

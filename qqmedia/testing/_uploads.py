@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final, cast
 from qqmedia.media import FileStamp, MediaKind, Upload
 from qqmedia.sniff import HEAD_BYTES, Sniffed, sniff
 
-__all__ = ("ReadHook", "make_content", "make_upload", "watched")
+__all__ = ("ReadHook", "WatchedUpload", "make_content", "make_upload", "watched")
 
 # What a content is taken for that says nothing itself.
 _BY_KIND: Final = {
@@ -85,19 +85,29 @@ def _looked_at(content: bytes | Path) -> tuple[bytes, str, int, FileStamp | None
     return head, digest, status.st_size, FileStamp.of(status)
 
 
-def watched(upload: Upload, before_read: ReadHook) -> Upload:
+def watched(upload: Upload, before_read: ReadHook) -> WatchedUpload:
     """Return the upload with a hook that is called before each read, and may take its time there."""
     values = {one.name: getattr(upload, one.name) for one in fields(upload)}
-    return _WatchedUpload(**values, before_read=before_read)
+    return WatchedUpload(**values, before_read=before_read)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _WatchedUpload(Upload):
+class WatchedUpload(Upload):
+    """An upload that can be watched while a driver reads it.
+
+    Attributes:
+        before_read: Called before each read.
+        opened: What `open` has returned so far.
+    """
+
     before_read: ReadHook = field(repr=False, compare=False)
+    opened: list[BinaryIO] = field(default_factory=list, repr=False, compare=False)
 
     def open(self) -> BinaryIO:
         """As `Upload.open`."""
-        return cast("BinaryIO", _WatchedFile(Upload.open(self), self.before_read))
+        file = cast("BinaryIO", _WatchedFile(Upload.open(self), self.before_read))
+        self.opened.append(file)
+        return file
 
 
 class _WatchedFile(io.RawIOBase):

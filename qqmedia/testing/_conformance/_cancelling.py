@@ -150,6 +150,38 @@ class Cancelling(ConformanceBase):
         await self.assert_served(await driver.put(again), again)
 
     @pytest.mark.asyncio
+    @pytest.mark.parametrize("end", ["was stored", "was cancelled", "lost its driver"])
+    async def test_the_upload_is_closed_when_its_put(
+        self,
+        driver: Driver,
+        given_opener: Callable[[], AbstractAsyncContextManager[Driver]] | None,
+        tmp_path: Path,
+        end: str,
+    ) -> None:
+        """Else a bot runs out of files one day, and tests of others complain of what the next one left."""
+        gate = Gate(0 if end == "was stored" else _SIZE // 2)
+        upload = watched(await asyncio.to_thread(_in_file, tmp_path / "video.mp4"), gate.before_read)
+        if end == "lost its driver" and given_opener is None:
+            skip_without("opener", "returns a function that opens the driver once more")
+        async with given_opener() if given_opener is not None else contextlib.nullcontext(driver) as opened:
+            put = asyncio.create_task(_put(opened, upload), name="put whose upload is watched")
+            await _reached(gate, put)
+            if end == "was cancelled":
+                put.cancel()
+                await asyncio.sleep(0)  # the driver hears of it
+            gate.open()
+            if end != "lost its driver":
+                await asyncio.wait([put], timeout=_END_SECONDS)
+        await asyncio.wait([put], timeout=_END_SECONDS)
+        put.cancel()  # that it ends by itself, and how, is another test's matter
+        await asyncio.wait([put], timeout=_END_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.patience_seconds):
+                while not all(file.closed for file in upload.opened):
+                    await asyncio.sleep(0.01)
+        assert all(file.closed for file in upload.opened), f"the driver leaves the upload open whose put {end}"
+
+    @pytest.mark.asyncio
     async def test_reading_the_upload_does_not_block_the_loop(self, driver: Driver, tmp_path: Path) -> None:
         """A disk may be slow: `open` and `read` are called in a thread."""
         loop_thread = threading.get_ident()

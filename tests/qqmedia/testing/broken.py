@@ -235,6 +235,18 @@ class TestLeavesPartsBehind(Broken):
             return url
 
 
+class TestLeavesTheUploadOpen(Broken):
+    fails = frozenset({"test_the_upload_is_closed_when_its_put"})
+    patience_seconds: ClassVar[float] = 1.0
+
+    class Made(StoreDriver):
+        files: ClassVar[list[BinaryIO]] = []  # kept, or Python would close them some time
+
+        async def put(self, upload: Upload, /) -> str:
+            self.files.append(await self.context.in_thread(upload.open))
+            return await super().put(upload)
+
+
 class TestHidesThatItWasCancelled(Broken):
     fails = frozenset({CANCELLED, "test_a_cancelled_put_does_not_disturb_others"})
 
@@ -318,7 +330,7 @@ class TestBlocksTheLoop(Broken):
         async def put(self, upload: Upload, /) -> str:
             url = await super().put(upload)
             if upload.size == MIB:  # where it is looked for: elsewhere it would only take time
-                time.sleep(0.25)  # noqa: ASYNC251 - what must not be done
+                time.sleep(0.5)  # noqa: ASYNC251 - what must not be done
             return url
 
 
