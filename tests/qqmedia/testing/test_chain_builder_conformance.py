@@ -89,7 +89,7 @@ async def test_a_broken_builder_fails_what_it_breaks(builder: Any, test: str, sa
 @pytest.mark.blocking  # that is what must be noticed
 async def test_a_builder_that_blocks_is_told() -> None:
     with pytest.raises(pytest.fail.Exception, match=r"stood still for 0\.\d\d s"):
-        await ChainBuilderConformance().test_it_does_not_block_the_loop(Answers(None, seconds=0.25))
+        await ChainBuilderConformance().test_it_does_not_block_the_loop(Answers(None, seconds=0.5))
 
 
 def test_a_missing_method_is_named() -> None:
