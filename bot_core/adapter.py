@@ -166,8 +166,8 @@ class Adapter(Protocol):
         """Send the chain unasked, to a group (`channel_id`) or a user; with both the group wins."""
         ...
 
-    async def recall_message(self, message_id: str, target: Any = None) -> None:
-        """Recall a message. `target` is what `MessageHandle.target` or a received `Message` gives."""
+    async def recall_message(self, message_id: str, data: Any = None) -> None:
+        """Recall a message. `data` is a received `Message` of its chat, or what `MessageHandle.target` has."""
         ...
 
 

@@ -220,14 +220,14 @@ class QQGroupAdapter:
         connection = self._connection or await self._ready()
         return await connection.sender.send(chain, target, None)
 
-    async def recall_message(self, message_id: str, target: Any = None) -> None:
-        """Recall a message of this chat: `target` is what a handle has, or a received `Message`.
+    async def recall_message(self, message_id: str, data: Any = None) -> None:
+        """Recall a message of this chat: `data` is a received `Message`, or the `target` of a handle.
 
         Raises:
             BotError: The message's id or its chat is not known.
             OpenAPIError: The platform refused.
         """
-        where = _target_of(target) if isinstance(target, Message) else target
+        where = _target_of(data) if isinstance(data, Message) else data
         if not isinstance(where, Target):
             raise BotError("recall_message needs the chat as well: the target of a handle, or the received message")
         if not message_id:

@@ -72,8 +72,8 @@ class FakeAdapter:
         self.proactive.append((chain, user_id, channel_id))
         return [self._handle(chain.data)]
 
-    async def recall_message(self, message_id: str, target: Any = None) -> None:
-        self.recalled.append((message_id, target))
+    async def recall_message(self, message_id: str, data: Any = None) -> None:
+        self.recalled.append((message_id, data))
 
     def _handle(self, data: Message | None) -> MessageHandle:
         self._count += 1

@@ -419,7 +419,7 @@ async def test_messages_are_recalled(sandbox: Sandbox, start: Start) -> None:
         said = await sandbox.say("hi")
         await bot.until(lambda: bot.handles)
         await bot.handles[0].recall()
-        await bot.adapter.recall_message(said.id, bot.received[0])
+        await bot.adapter.recall_message(said.id, data=bot.received[0])
         with pytest.raises(BotError, match="needs the chat"):
             await bot.adapter.recall_message(said.id)
     assert [one.id for one in sandbox.recalled] == [bot.handles[0].message_id, said.id]
