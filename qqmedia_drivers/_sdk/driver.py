@@ -39,6 +39,11 @@ class ObjectHeaders:
     cache_control: str
     acl: str | None
 
+    def as_keywords(self) -> dict[str, str]:
+        """Return them under the names of boto3, which other SDKs have taken over."""
+        named = {"ContentType": self.content_type, "CacheControl": self.cache_control}
+        return named | ({"ACL": self.acl} if self.acl else {})
+
 
 class Store(Protocol):
     """One bucket by the calls of a vendor's SDK. They block, may run in many threads at once, and raise what it raises.

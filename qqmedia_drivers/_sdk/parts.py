@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Final, Generic, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from qqmedia import Upload
 from qqmedia_drivers._sdk.bodies import UploadBody
 from qqmedia_drivers._sdk.threads import SdkThreads, Stop
 
-__all__ = ("MultipartCalls", "PartsUpload")
+__all__ = ("KeywordCalls", "MultipartCalls", "PartsUpload")
 
 _MOST_PARTS: Final = 10_000
 
@@ -36,6 +37,41 @@ class MultipartCalls(Protocol[PartT]):
     def abort(self, upload_id: str) -> None:
         """Throw all parts away."""
         ...
+
+
+class KeywordCalls:
+    """`MultipartCalls` of a client that has the methods and keywords of boto3, as others have too.
+
+    Args:
+        client: Of the SDK.
+        target: Keywords that name bucket and object.
+        headers: Keywords of what is stored with it.
+        listed_as: What the list of parts is called at the end.
+    """
+
+    def __init__(self, client: Any, target: Mapping[str, str], headers: Mapping[str, str], *, listed_as: str) -> None:
+        self._client = client
+        self._target = target
+        self._headers = headers
+        self._listed_as = listed_as
+
+    def begin(self) -> str:
+        """Open the upload and return its id."""
+        return str(self._client.create_multipart_upload(**self._target, **self._headers)["UploadId"])
+
+    def send(self, upload_id: str, number: int, body: UploadBody) -> dict[str, Any]:
+        """Store one part."""
+        answer = self._client.upload_part(**self._target, UploadId=upload_id, PartNumber=number, Body=body)
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    def complete(self, upload_id: str, parts: list[dict[str, Any]]) -> None:
+        """Make the object of its parts."""
+        listed = {self._listed_as: parts}
+        self._client.complete_multipart_upload(**self._target, UploadId=upload_id, MultipartUpload=listed)
+
+    def abort(self, upload_id: str) -> None:
+        """Throw all parts away."""
+        self._client.abort_multipart_upload(**self._target, UploadId=upload_id)
 
 
 class PartsUpload(Generic[PartT]):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from qqmedia import Driver, DriverContext
 from qqmedia_drivers._sdk.bodies import UploadBody
 from qqmedia_drivers._sdk.driver import ObjectHeaders, open_bucket
 from qqmedia_drivers._sdk.errors import ErrorTable
 from qqmedia_drivers._sdk.logs import quieten
+from qqmedia_drivers._sdk.parts import KeywordCalls
 from qqmedia_drivers._sdk.urls import without_query
 from qqmedia_drivers.s3._client import Connected, connect
 from qqmedia_drivers.s3._errors import CLASSES, CODES, answer_of
@@ -41,11 +41,11 @@ class S3Store:
 
     def put(self, name: str, headers: ObjectHeaders, body: bytes | UploadBody) -> None:
         """Store it by one request."""
-        self._client.put_object(**self._object(name), **_named(headers), Body=body)
+        self._client.put_object(**self._object(name), **headers.as_keywords(), Body=body)
 
-    def parts(self, name: str, headers: ObjectHeaders) -> _Multipart:
+    def parts(self, name: str, headers: ObjectHeaders) -> KeywordCalls:
         """Return the calls that store it in parts."""
-        return _Multipart(self._client, self._object(name), _named(headers))
+        return KeywordCalls(self._client, self._object(name), headers.as_keywords(), listed_as="Parts")
 
     def size(self, name: str) -> int:
         """Return how long the object is."""
@@ -70,33 +70,6 @@ class S3Store:
 
     def _object(self, name: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": name}
-
-
-class _Multipart:
-    """The multipart calls of the SDK, for one object."""
-
-    def __init__(self, client: Any, target: dict[str, str], headers: dict[str, str]) -> None:
-        self._client = client
-        self._target = target
-        self._headers = headers
-
-    def begin(self) -> str:
-        return str(self._client.create_multipart_upload(**self._target, **self._headers)["UploadId"])
-
-    def send(self, upload_id: str, number: int, body: UploadBody) -> dict[str, Any]:
-        answer = self._client.upload_part(**self._target, UploadId=upload_id, PartNumber=number, Body=body)
-        return {"PartNumber": number, "ETag": answer["ETag"]}
-
-    def complete(self, upload_id: str, parts: list[dict[str, Any]]) -> None:
-        self._client.complete_multipart_upload(**self._target, UploadId=upload_id, MultipartUpload={"Parts": parts})
-
-    def abort(self, upload_id: str) -> None:
-        self._client.abort_multipart_upload(**self._target, UploadId=upload_id)
-
-
-def _named(headers: ObjectHeaders) -> dict[str, str]:
-    named = {"ContentType": headers.content_type, "CacheControl": headers.cache_control}
-    return named | ({"ACL": headers.acl} if headers.acl else {})
 
 
 @asynccontextmanager

@@ -19,7 +19,6 @@ import pytest
 from qqmedia import Driver, MediaKind, Upload
 from qqmedia.testing import DriverAt, DriverConformance, driver_context
 from qqmedia_drivers._sdk.driver import BucketDriver, ObjectHeaders
-from qqmedia_drivers._sdk.logs import quieten
 from qqmedia_drivers._sdk.threads import SdkThreads, Stop
 from qqmedia_drivers.cos._client import connect as connect_cos
 from qqmedia_drivers.cos._settings import CosSettings
@@ -89,14 +88,23 @@ class WithoutThreads(BucketDriver):
 
 
 @contextlib.contextmanager
-def talkative_sdk() -> Iterator[None]:
+def sdks_logging_from(level: int) -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("qcloud_cos", "oss2", "botocore", "urllib3")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.DEBUG)
-    yield
-    for logger, level in zip(loggers, before, strict=True):
         logger.setLevel(level)
+    try:
+        yield
+    finally:
+        for logger, was in zip(loggers, before, strict=True):
+            logger.setLevel(was)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_sdks() -> Iterator[None]:
+    """As the drivers' `open` functions leave them."""
+    with sdks_logging_from(logging.CRITICAL):
+        yield
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +181,8 @@ SAFETIES = (
         fails="test_reading_the_upload_does_not_block_the_loop", arguments=lambda calling: (calling.folder,),
     ),
     Safety(
-        name="secret filter of logs", of=["cos"], around=talkative_sdk,  # the others' logs hold signatures at most
+        name="secret filter of logs", of=["cos"],  # the others' logs hold signatures at most
+        around=lambda: sdks_logging_from(logging.DEBUG),
         fails="test_no_secret_in_any_log_line", arguments=lambda calling: ([TOKEN], None, None, calling.caplog),
     ),
     Safety(
@@ -232,7 +241,6 @@ def target(request: pytest.FixtureRequest, driver: str) -> Target:
 async def test_without_it_the_kit_complains(
     target: Target, safety: Safety, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    quieten("qcloud_cos", "oss2", "botocore", "urllib3")
     promise = getattr(target.kit, safety.fails)
 
     async def prove(without: Safety | None) -> None:
