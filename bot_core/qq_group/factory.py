@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ("qq_group",)
 
-# The platform names no figure (40054007: too long); this is what other clients keep to.
+# The platform names no figure (40054007: too long). Other clients keep to this one since AstrBot#9591 of 2026, where
+# longer text was refused; a single report has 2000 (openclaw-qqbot#273). Whatever it is, what is refused is cut again.
 _TEXT_LIMIT: Final = 4000
 # The largest body that every report of PLATFORM 2.4 saw pass; base64 makes 4.7 MiB of it.
 _INLINE_LIMIT_BYTES: Final = 3_670_016
@@ -77,7 +78,9 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
         pace: Hold calls back once the platform says that they come too fast (`adaptive`), from the start, at its
             documented rates (`documented`), or never (`None`).
         reply_limits: How long and how often a message can be answered.
-        text_limit: Longer text is cut into several messages, at paragraphs; `None`: never.
+        text_limit: Longer text is cut into several messages, at paragraphs; `None`: never. The platform refuses what is
+            too long and names no figure; 4000 characters is what people saw it take. Text that is refused all the same
+            is cut in two and sent, and this limit is lowered until the bot ends.
         markdown_images: Where pictures of markdown are kept that the platform cannot fetch: by the media host (`host`),
             or in the platform's own store (`store`). Where one way fails, the other one is taken.
         markdown_protect: Names of such pictures, as markdown has them, that never make room for others in that store.

@@ -9,27 +9,25 @@ from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bot_core.adapter import Delivery, MessageHandle, Response
 from bot_core.errors import (
-    AuthenticationError,
     OpenAPIError,
-    PartlySentError,
-    PermissionDeniedError,
+    PayloadError,
     ReplyContextError,
-    TargetError,
 )
 from bot_core.openapi.values import MsgType, SentMessage, Target
 from bot_core.qq_group.posting import Post, Poster
 from bot_core.qq_group.render import PlannedMessage, plan_chain
+from bot_core.qq_group.runs import Run, is_hopeless, not_in_time, result_of
+from bot_core.qq_group.splitting import split_text
 from bot_core.qq_group.timing import Timing
 from qqmedia import MediaKind, QQMediaError
 
 if TYPE_CHECKING:
     from bot_core.adapter import Adapter
     from bot_core.chain import Chain
-    from bot_core.message import Message
     from bot_core.openapi.client import OpenAPIClient
     from bot_core.qq_group.builders import Builder
     from bot_core.qq_group.markdown_images import MarkdownImages, Shown
@@ -42,10 +40,10 @@ __all__ = ("SendOptions", "Sender")
 _UPLOAD_AGAIN: Final = frozenset({304080, 304082, 304083, 40034004})
 # A picture of the markdown could not be fetched: another way to it helps.
 _SHOW_AGAIN: Final = frozenset({40034141})
-# After one of these the other messages of the chain would fare no better.
-_HOPELESS: Final = (AuthenticationError, PermissionDeniedError, ReplyContextError, TargetError)
-# What of a message belongs to its text.
-_OF_THE_TEXT: Final = ("content", "message_reference")
+# The text is longer than the platform takes, which names no figure.
+_TOO_LONG: Final = frozenset({40054007, 40054018})
+# Shorter text is refused for another reason.
+_SURELY_TAKEN: Final = 100
 # How many media of one chain are made ready at once.
 _PREPARE_AT_ONCE: Final = 4
 # For the calls of one message, pauses and repeats included; an upload has limits of its own.
@@ -67,33 +65,6 @@ class SendOptions:
     proactive_fallback: bool = False
     text_limit: int | None = None
     timing: Timing = field(default_factory=Timing)
-
-
-@dataclass(slots=True)
-class _Run:
-    """One chain on its way.
-
-    Attributes:
-        data: The message that the author answers with it.
-        target: Where to.
-        context: What it answers, if anything.
-        places: Replies that are set aside for it, and not used yet.
-        timeout: What the caller allows for each message.
-        outcomes: What became of each message, in order.
-        planned: How many messages there are to be.
-        builder: The chain's own.
-        shown: By position, of messages with pictures in markdown: what the author wrote, and what it became.
-    """
-
-    data: Message | None
-    target: Target
-    context: ReplyContext | None
-    places: int = 0
-    timeout: float | None = None
-    outcomes: list[MessageHandle | Exception] = field(default_factory=list)
-    planned: int = 0
-    builder: Builder | None = None
-    shown: dict[int, tuple[str, Shown]] = field(default_factory=dict)
 
 
 class Sender:
@@ -123,6 +94,7 @@ class Sender:
         self._uploads = uploads
         self._pictures = pictures
         self._options = options or SendOptions()
+        self._text_limit = self._options.text_limit
         self._clock = self._options.timing.clock
         self._poster = Poster(api, replies, self._options.timing)
 
@@ -147,7 +119,7 @@ class Sender:
         if timeout is not None and not timeout > 0:  # what is left of somebody's own deadline
             raise OpenAPIError(f"nothing was sent, as there was no time for it: timeout={timeout!r}")
         reference = context.reference if context is not None and chain.reference else ""
-        plan = plan_chain(chain.chain, reference=reference, text_limit=self._options.text_limit)
+        plan = plan_chain(chain.chain, reference=reference, text_limit=self._text_limit)
         if plan.left_out:
             logger.warning(
                 "left out of the message, as groups and private chats have no form for it: %s", ", ".join(plan.left_out)
@@ -157,7 +129,7 @@ class Sender:
             logger.info("nothing is sent, as nothing is in the chain")
             return []
         places = self._reserve(context, len(messages))
-        run = _Run(chain.data, target, context, places, timeout, planned=len(messages), builder=chain.builder)
+        run = Run(chain.data, target, context, places, timeout, planned=len(messages), builder=chain.builder)
         try:
             await self._show_pictures(run, messages)
             if any(message.medium is not None for message in messages):
@@ -169,7 +141,7 @@ class Sender:
         finally:
             if context is not None and run.places:
                 self.replies.give_back(context, run.places)
-        return _result(run)
+        return result_of(run)
 
     def _reserve(self, context: ReplyContext | None, messages: int) -> int:
         """Set replies aside; where there are not enough, the rest goes out unasked, or nothing is sent at all."""
@@ -184,7 +156,7 @@ class Sender:
             )  # fmt: skip
         return places
 
-    async def _show_pictures(self, run: _Run, messages: Sequence[PlannedMessage]) -> None:
+    async def _show_pictures(self, run: Run, messages: Sequence[PlannedMessage]) -> None:
         """Give the pictures of markdown links that the platform can fetch."""
         for position, message in enumerate(messages, 1):
             if message.pictures is not None and self._pictures is not None:
@@ -194,9 +166,7 @@ class Sender:
                 markdown["content"] = shown.content
                 run.shown[position] = (written, shown)
 
-    async def _prepare(
-        self, run: _Run, messages: Sequence[PlannedMessage], stack: AsyncExitStack
-    ) -> list[Ready | None]:
+    async def _prepare(self, run: Run, messages: Sequence[PlannedMessage], stack: AsyncExitStack) -> list[Ready | None]:
         """Make all media ready before the first message leaves, so that a bad one sends nothing."""
         limit = asyncio.timeout(run.timeout)
         try:
@@ -205,7 +175,7 @@ class Sender:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise _not_in_time("the media were not ready", run) from error
+            raise not_in_time("the media were not ready", run) from error
 
     async def _prepare_all(
         self, messages: Sequence[PlannedMessage], builder: Builder | None, stack: AsyncExitStack
@@ -232,16 +202,16 @@ class Sender:
             raise failed.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def _post_all(self, run: _Run, messages: Sequence[PlannedMessage], ready: Iterable[Ready | None]) -> None:
+    async def _post_all(self, run: Run, messages: Sequence[PlannedMessage], ready: Iterable[Ready | None]) -> None:
         for position, (message, medium) in enumerate(zip(messages, ready, strict=False), 1):
             try:
                 run.outcomes.append(await self._post_one(run, message, medium, position))
-            except Exception as error:  # noqa: BLE001 - a stranger's host may raise anything; _result raises it again
+            except Exception as error:  # noqa: BLE001 - a stranger's host may raise anything; result_of raises it again
                 run.outcomes.append(error)
-                if _is_hopeless(error, run):
+                if is_hopeless(error, run):
                     break
 
-    async def _post_one(self, run: _Run, message: PlannedMessage, medium: Ready | None, position: int) -> MessageHandle:
+    async def _post_one(self, run: Run, message: PlannedMessage, medium: Ready | None, position: int) -> MessageHandle:
         """Send one message. A reply that did not go out leaves its place to the next one."""
         context = run.context if run.places else None
         run.places -= context is not None
@@ -261,7 +231,7 @@ class Sender:
             raise
         return self._handle(run, post, sent, *deliveries)
 
-    def _handle(self, run: _Run, post: Post, sent: SentMessage, *deliveries: Delivery) -> MessageHandle:
+    def _handle(self, run: Run, post: Post, sent: SentMessage, *deliveries: Delivery) -> MessageHandle:
         return MessageHandle(
             instance=self._adapter,
             data=run.data,
@@ -274,7 +244,29 @@ class Sender:
             proactive=post.context is None,
         )
 
-    async def _say(self, run: _Run, post: Post) -> SentMessage:
+    async def _say(self, run: Run, post: Post) -> SentMessage:
+        """Post it; where its text is too long for the platform after all, in several messages."""
+        while True:
+            try:
+                return await self._say_once(run, post)
+            except PayloadError as error:
+                content = post.body.get("content", "")
+                if post.unclear or self._text_limit is None or _TOO_LONG.isdisjoint(error.codes):
+                    raise
+                if len(content) <= _SURELY_TAKEN:
+                    raise
+                half = len(content) // 2 + 1
+                self._text_limit = min(self._text_limit, half)
+                logger.warning(
+                    "the platform takes no text of %d characters; it is cut at %d from now on (text_limit): %s",
+                    len(content), self._text_limit, error,
+                )  # fmt: skip
+            beginning, *rest = split_text(content, half)
+            if rest:
+                await self._say_apart(run, post, beginning)
+            post.body["content"] = "".join(rest) or beginning
+
+    async def _say_once(self, run: Run, post: Post) -> SentMessage:
         context = post.context
         if context is not None:
             left = self.replies.seconds_left(context)
@@ -296,7 +288,7 @@ class Sender:
             return await self._poster.post(post)
 
     async def _say_shown(
-        self, run: _Run, post: Post, message: PlannedMessage, written: str, shown: Shown
+        self, run: Run, post: Post, message: PlannedMessage, written: str, shown: Shown
     ) -> tuple[SentMessage, *tuple[Delivery, ...]]:
         """Post markdown with pictures; once more, by another way to them, if the platform cannot fetch one."""
         try:
@@ -316,7 +308,7 @@ class Sender:
         post.until = self._until(run)
         return await self._say(run, post), *again.pictures.values()
 
-    def _fall_back(self, run: _Run, post: Post) -> bool:
+    def _fall_back(self, run: Run, post: Post) -> bool:
         """Let it go out unasked, where that is allowed."""
         if not self._options.proactive_fallback or post.context is None:
             return False
@@ -324,7 +316,7 @@ class Sender:
         post.context, run.places = None, 0
         return True
 
-    async def _say_with(self, run: _Run, post: Post, medium: Ready) -> tuple[SentMessage, Delivery]:
+    async def _say_with(self, run: Run, post: Post, medium: Ready) -> tuple[SentMessage, Delivery]:
         """Upload the medium and post the message, both once more if the platform will not have this upload."""
         file_info, delivery = await self._file_info(run, post, medium)
         post.not_for = _UPLOAD_AGAIN
@@ -339,12 +331,12 @@ class Sender:
         _, delivery = await self._file_info(run, post, medium)
         return await self._say(run, post), delivery
 
-    async def _say_apart(self, run: _Run, post: Post) -> None:
-        """Post the text of a message by itself, as one message more: the platform shows none beside a file card.
+    async def _say_apart(self, run: Run, post: Post, content: str) -> None:
+        """Post text that goes ahead of a message, as one message more.
 
         Raises:
             ReplyContextError: No reply is left for it. Nothing of this message is sent.
-            OpenAPIError: It was refused for a reason that holds for the card too.
+            OpenAPIError: It was refused for a reason that holds for the message too.
         """
         if post.context is not None:
             try:
@@ -352,18 +344,19 @@ class Sender:
             except ReplyContextError:
                 run.places += 1
                 raise
-        body = {"msg_type": MsgType.TEXT.value}
-        body.update((name, post.body.pop(name)) for name in _OF_THE_TEXT if name in post.body)
+        body: dict[str, Any] = {"msg_type": MsgType.TEXT.value, "content": content}
+        if "message_reference" in post.body:
+            body["message_reference"] = post.body.pop("message_reference")
         run.planned += 1
         try:
             run.outcomes.append(await self._post_one(run, PlannedMessage(body), None, 0))
         except OpenAPIError as error:
-            if _is_hopeless(error, run):
+            if is_hopeless(error, run):
                 raise
             run.outcomes.append(error)
         post.until = self._until(run)
 
-    async def _file_info(self, run: _Run, post: Post, medium: Ready) -> tuple[str, Delivery]:
+    async def _file_info(self, run: Run, post: Post, medium: Ready) -> tuple[str, Delivery]:
         """Get a `file_info` into the message. The time that this takes is not taken from the calls, unless asked."""
         limit = asyncio.timeout(self._upload_seconds(run, post))
         try:
@@ -375,45 +368,21 @@ class Sender:
             if post.context is not None and (run.timeout is None or self.replies.seconds_left(post.context) <= 0):
                 run.places = 0
                 raise self.replies.too_late(post.context) from error
-            raise _not_in_time(f"the {medium.kind} was not at the platform", run) from error
+            raise not_in_time(f"the {medium.kind} was not at the platform", run) from error
         if run.timeout is None:
             post.until = self._until(run)
         post.body["media"] = {"file_info": file_info}
         if delivery.kind == MediaKind.FILE.value and "content" in post.body:
-            await self._say_apart(run, post)
+            # The platform shows no text beside a card.
+            await self._say_apart(run, post, post.body.pop("content"))
         return file_info, delivery
 
-    def _upload_seconds(self, run: _Run, post: Post) -> float | None:
+    def _upload_seconds(self, run: Run, post: Post) -> float | None:
         """Return how long the upload may take: what the author allows, and no longer than a reply can be sent."""
         seconds = math.inf if run.timeout is None else post.until - self._clock()
         if post.context is not None and not self._options.proactive_fallback:
             seconds = min(seconds, self.replies.seconds_left(post.context))
         return None if seconds == math.inf else max(0.0, seconds)
 
-    def _until(self, run: _Run) -> float:
+    def _until(self, run: Run) -> float:
         return self._clock() + (_CALLS_SECONDS if run.timeout is None else run.timeout)
-
-
-def _not_in_time(what: str, run: _Run) -> OpenAPIError:
-    return OpenAPIError(f"{what} within {run.timeout:g} s, so the message was not sent; give send() a longer timeout")
-
-
-def _is_hopeless(error: Exception, run: _Run) -> bool:
-    """Return whether the other messages would fare no better; where one finds no reply left, others may have theirs."""
-    return isinstance(error, _HOPELESS) and not (isinstance(error, ReplyContextError) and run.places)
-
-
-def _result(run: _Run) -> list[MessageHandle]:
-    """Return the handles, or raise what went wrong."""
-    handles = [one for one in run.outcomes if isinstance(one, MessageHandle)]
-    errors = [one for one in run.outcomes if isinstance(one, Exception)]
-    if not errors:
-        return handles
-    if not handles:
-        raise errors[0]
-    became = [str(one) if isinstance(one, Exception) else "sent" for one in run.outcomes]
-    became += ["not tried"] * (run.planned - len(became))
-    lines = "; ".join(f"{position}: {one}" for position, one in enumerate(became, 1))
-    raise PartlySentError(
-        f"{len(handles)} of {run.planned} messages were sent - {lines}", handles=handles, errors=errors
-    ) from errors[0]

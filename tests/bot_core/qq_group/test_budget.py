@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot_core.chain import Chain
-from bot_core.errors import PartlySentError, ReplyContextError
+from bot_core.errors import PartlySentError, PayloadError, ReplyContextError
 from bot_core.qq_group.reply import ReplyLimits
 from bot_core.sandbox import Sandbox, SandboxOptions
 from qqmedia import ConfigurationError
@@ -145,6 +145,44 @@ async def test_long_text_is_cut_within_the_plan(kit: Kit) -> None:
         with pytest.raises(ReplyContextError, match="this chain needs"):
             await send(bot, Chain(data, at=False).text(words * 4))
         assert len(kit.sandbox.arrived) == len(texts)
+
+
+async def test_text_that_is_too_long_for_the_platform_after_all_is_cut_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = "\n".join(f"line {number} " + "x" * 60 for number in range(14))
+    async with Sandbox.open(SandboxOptions(text_limit=300)) as sandbox:
+        kit = Kit(sandbox, tmp_path)
+        async with kit.start(text_limit=4000) as bot:
+            said, data = await kit.hear(bot)
+            handles = await send(bot, Chain(data, at=False, reference=True).text(words).image(png()))
+            texts = [one.content for one in sandbox.arrived]
+            assert "".join(texts) == words
+            assert [one.media is not None for one in sandbox.arrived] == [False] * (len(texts) - 1) + [True]
+            assert ["message_reference" in one.body for one in sandbox.arrived] == [True] + [False] * (len(texts) - 1)
+            assert {one.msg_id for one in sandbox.arrived} == {said.id}
+            assert data.replies_left == 5 - len(texts) == 5 - len(handles)
+            assert sandbox.calls["files"] == 1
+            refused = len(sandbox.refused)
+            _, data = await kit.hear(bot)
+            await send(bot, text(data, words))
+            assert len(sandbox.refused) == refused  # what was learnt is kept
+    assert "it is cut at" in caplog.text
+
+
+async def test_text_that_is_too_long_and_for_which_no_reply_is_left_is_an_error(tmp_path: Path) -> None:
+    async with Sandbox.open(SandboxOptions(text_limit=300)) as sandbox:
+        kit = Kit(sandbox, tmp_path)
+        async with kit.start(text_limit=4000) as bot:
+            _, data = await kit.hear(bot)
+            await send(bot, many(data, 4))
+            with pytest.raises(ReplyContextError, match="takes 5 replies, 5 are used"):
+                await send(bot, text(data, "x" * 400))
+            assert (data.replies_left, len(sandbox.arrived)) == (1, 4)
+        async with kit.start(text_limit=None) as bot:
+            _, data = await kit.hear(bot)
+            with pytest.raises(PayloadError, match="40054007"):
+                await send(bot, text(data, "x" * 400))
 
 
 async def test_limits_that_make_no_sense_are_refused(kit: Kit) -> None:
