@@ -273,6 +273,18 @@ async def quick_restart(stage: Stage) -> None:
     await restart(stage, child, signal.SIGTERM)
 
 
+@scenario("restart that overlaps", keep=True)
+async def overlapping(stage: Stage) -> None:
+    """The next process begins while handlers of the last one are still finishing."""
+    child = await stage.bot(work_seconds=2)
+    await stage.speak(20)
+    stage.mark()
+    child.process.send_signal(signal.SIGTERM)
+    await stage.bot(wait=False)
+    await stage.speak(3 * RATE)
+    await child.end()
+
+
 @scenario("kill -9 with replay", keep=True)
 async def killed(stage: Stage) -> None:
     """No chance to say goodbye."""

@@ -105,6 +105,8 @@ class Cluster:
             if not worker.done():
                 worker.cancel()
             await asyncio.wait((worker, stopping))
+            if self._keeper is not None:
+                self._keeper.ending()
         if not worker.cancelled():
             worker.result()
 

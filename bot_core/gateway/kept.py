@@ -25,8 +25,10 @@ _YOUNG_SECONDS: Final = 300.0
 # What finished within this time before a kill comes again, and its answers are refused as duplicates.
 _WRITE_EVERY_SECONDS: Final = 0.25
 
-# For a process that is just ending to let go of its session.
+# For a process that is just ending to let go of its session; longer where it has said that its handlers are finishing.
 _CLAIM_SECONDS: Final = 1.0
+_ENDING_SECONDS: Final = 20.0
+_CLAIM_STEP_SECONDS: Final = 0.2
 
 logger = logging.getLogger("bot_core.gateway")
 
@@ -40,12 +42,14 @@ class KeptSession:
         seq: Of the last event up to which every handler has finished.
         intents: What the bot wanted to hear when it began.
         at: Wall clock in seconds, when the session was last known to be alive.
+        ending: Whether the bot takes no more events, and only waits for its handlers.
     """
 
     session_id: str
     seq: int
     intents: int
     at: float
+    ending: bool = False
 
 
 class SessionStore(Protocol):
@@ -171,7 +175,7 @@ def _read(raw: object) -> KeptSession | None:
         return None
     if type(intents) is not int or not isinstance(at, (int, float)):
         return None
-    return KeptSession(session_id=session_id, seq=seq, intents=intents, at=at)
+    return KeptSession(session_id=session_id, seq=seq, intents=intents, at=at, ending=fields.get("ending") is True)
 
 
 class SessionKeeper:
@@ -181,6 +185,7 @@ class SessionKeeper:
         store: Where.
         account: Appid and platform.
         write_every: Least seconds between two writes.
+        patience: Seconds that another copy of the bot gets to let go of its session.
         clock: Wall clock in seconds.
     """
 
@@ -190,11 +195,13 @@ class SessionKeeper:
         account: str,
         *,
         write_every: float = _WRITE_EVERY_SECONDS,
+        patience: float = _CLAIM_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._account = account
         self._write_every = write_every
+        self._patience = patience
         self._clock = clock
         self._sources: dict[str, Callable[[], KeptSession | None]] = {}
         self._written: dict[str, KeptSession | None] = {}
@@ -202,6 +209,7 @@ class SessionKeeper:
         self._changed = asyncio.Event()
         self._complained = False
         self._claimed: set[str] = set()
+        self._ending = False
         self._shared = False  # another copy of this bot keeps a session of it
 
     async def claim(self, shard: tuple[int, int]) -> bool:
@@ -209,17 +217,35 @@ class SessionKeeper:
         if not isinstance(self._store, SupportsClaim):
             return True
         key = self._key(shard)
-        if await self._store.claim(key, patience=0 if self._shared else _CLAIM_SECONDS):
+        patience = 0 if self._shared else self._patience
+        if await self._store.claim(key, patience=patience) or await self._claim_of_ending(self._store, key):
             self._claimed.add(key)
             return True
         if not self._shared:
             self._shared = True
             logger.warning(
-                "another copy of bot %s runs with the same state folder and keeps the session: this one begins a session"
-                " of its own, and does not keep it as long as the other runs; the platform may throw one of the two out",
+                "another copy of bot %s runs with the same state folder and keeps the session: this one begins one of"
+                " its own, and does not keep it as long as the other runs; the platform may throw one of the two out",
                 self._account,
             )
         return False
+
+    async def _claim_of_ending(self, store: SupportsClaim, key: str) -> bool:
+        """Wait for a copy that takes no more events: what comes now is in its session alone."""
+        give_up_at = time.monotonic() + _ENDING_SECONDS
+        while time.monotonic() < give_up_at:
+            kept = await self._store.load(key)
+            if kept is None or not kept.ending:
+                return False
+            if await store.claim(key, patience=_CLAIM_STEP_SECONDS):
+                return True
+        return False
+
+    def ending(self) -> None:
+        """No more events are taken; who starts meanwhile may wait for what is still in work."""
+        self._ending = True
+        self._due.update(self._sources)
+        self._changed.set()
 
     async def load(self, shard: tuple[int, int], *, intents: int) -> KeptSession | None:
         """Return the session of this shard, if it is young and was for the same events.
@@ -239,7 +265,7 @@ class SessionKeeper:
             if found is None:
                 return None
             session_id, seq, intents = found
-            return KeptSession(session_id=session_id, seq=seq, intents=intents, at=self._clock())
+            return KeptSession(session_id=session_id, seq=seq, intents=intents, at=self._clock(), ending=self._ending)
 
         self._sources[self._key(shard)] = look
 

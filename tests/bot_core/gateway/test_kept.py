@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> SessionStore:
 
 
 def keeper(store: SessionStore, clock: Clock, account: str = "1001 at http://a") -> SessionKeeper:
-    return SessionKeeper(store, account, write_every=0.01, clock=clock)
+    return SessionKeeper(store, account, write_every=0.01, patience=0.05, clock=clock)
 
 
 async def keep(store: SessionStore, clock: Clock, state: tuple[str, int, int] | None = ("S", 7, 3)) -> None:
@@ -209,6 +210,29 @@ async def test_a_copy_that_is_just_ending_is_waited_for_and_a_claim_given_up_is_
     assert await second.claim("A", patience=0)
     await second.release("A")
     await second.release("nobody's")
+
+
+@pytest.mark.asyncio
+async def test_a_copy_whose_handlers_are_finishing_is_waited_for_longer(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    seq = 7
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(keeper(FileSessionStore(tmp_path), clock).open())
+        assert await first.claim(SHARD)
+        first.watch(SHARD, lambda: ("S", seq, 3))
+        first.ending()
+        async with keeper(FileSessionStore(tmp_path), clock).open() as second:
+            claiming = asyncio.create_task(second.claim(SHARD), name="claim")
+            await asyncio.sleep(0.1)  # longer than a copy is waited for that is not ending
+            assert not claiming.done()
+            seq = 9
+            await stack.aclose()
+            assert await claiming
+            kept = await second.load(SHARD, intents=3)
+            assert kept is not None
+            assert kept.seq == 9
+    assert not caplog.records
 
 
 @pytest.mark.asyncio

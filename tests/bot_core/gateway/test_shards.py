@@ -223,7 +223,7 @@ async def test_two_copies_of_a_bot_do_not_fight_for_one_session_and_the_second_t
         bot = new_bot(keeper=keeper)
         bot.start()
         await (await platform.accept()).ready("S")
-        async with SessionKeeper(FileSessionStore(tmp_path), APPID).open() as other_keeper:
+        async with SessionKeeper(FileSessionStore(tmp_path), APPID, patience=0.05).open() as other_keeper:
             other = new_bot(keeper=other_keeper)
             other.start()
             connection = await platform.accept()
