@@ -29,6 +29,10 @@ _HEADS: Final = {
     MediaKind.FILE: b"",
 }
 
+# Of a silk file, its length in front included; the most that keeps many bytes short in seconds.
+_PACKET_BYTES: Final = 1002
+_LEAST_PACKET_BYTES: Final = 3
+
 ReadHook = Callable[[int], None]
 """Called before each read of a watched upload, in the thread that reads, with the bytes that were read so far."""
 
@@ -36,10 +40,23 @@ ReadHook = Callable[[int], None]
 def make_content(size: int, *, kind: MediaKind = MediaKind.IMAGE, seed: str = "") -> bytes:
     """Return `size` bytes that are of this kind by their first bytes; the same for the same seed.
 
-    Where `size` is too small for that, it is only noise.
+    A voice is silk of whole packets, which a host takes as it is. Where `size` is too small for any of that, it is only
+    noise.
     """
     head = _HEADS[kind] if size >= len(_HEADS[kind]) else b""
-    return head + hashlib.shake_128(f"{seed}:{size}".encode()).digest(size - len(head))
+    noise = hashlib.shake_128(f"{seed}:{size}".encode()).digest(size - len(head))
+    return head + (_in_packets(noise) if kind is MediaKind.VOICE and head else noise)
+
+
+def _in_packets(noise: bytes) -> bytes:
+    """Write the length of a packet over its first two bytes, packet after packet, to the very end."""
+    content, start = bytearray(noise), 0
+    while len(content) - start >= _LEAST_PACKET_BYTES:
+        left = len(content) - start
+        packet = left if left < _PACKET_BYTES + _LEAST_PACKET_BYTES else _PACKET_BYTES
+        content[start : start + 2] = (packet - 2).to_bytes(2, "little")
+        start += packet
+    return bytes(content)
 
 
 def make_upload(

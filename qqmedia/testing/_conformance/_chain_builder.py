@@ -46,7 +46,7 @@ class ChainBuilderConformance:
     fetches: ClassVar[bool] = True
 
     def voice(self) -> bytes:
-        """Return the content of the voice file that is asked for; override it where your builder takes no silk."""
+        """Return the content of the voice file that is asked for: silk. Override it where your builder takes none."""
         return make_content(500, kind=MediaKind.VOICE)
 
     def client(self) -> aiohttp.ClientSession:

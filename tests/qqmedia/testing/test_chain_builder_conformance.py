@@ -20,9 +20,6 @@ class TestHost(ChainBuilderConformance):
         async with memory_host() as host:
             yield host
 
-    def voice(self) -> bytes:
-        return b"\x02#!SILK_V3" + b"\x0c\0" + b"\x20" * 12 + b"\xff\xff"
-
 
 class TestUnchanged(ChainBuilderConformance):
     @pytest.fixture

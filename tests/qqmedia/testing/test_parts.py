@@ -32,6 +32,7 @@ from qqmedia.testing import (
     uploads,
 )
 from qqmedia.testing._fetching import expiry_in
+from qqmedia.voice import inspect_silk
 from tests.qqmedia.testing.store import SPEC, TOKEN, Store
 
 
@@ -166,6 +167,13 @@ def test_content_has_its_size_and_is_the_same_for_the_same_seed(kind: MediaKind,
     assert content == make_content(size, kind=kind, seed="a")
     assert make_content(1000, kind=kind, seed="a") != make_content(1000, kind=kind, seed="b")
     assert kind is MediaKind.FILE or sniff(make_content(1000, kind=kind)).kind is kind
+
+
+@pytest.mark.parametrize("size", [13, 500, 1012, 1013, 1014, 1015, 1016, 2017, 100_000])
+def test_a_voice_is_silk_that_a_host_takes_as_it_is(size: int) -> None:
+    info = inspect_silk(make_content(size, kind=MediaKind.VOICE))
+    assert (info.size, info.tencent) == (size, True)
+    assert info.packets <= 1 + size // 1000
 
 
 def test_an_upload_of_a_file_reads_the_file(tmp_path: Path) -> None:
