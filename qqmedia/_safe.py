@@ -7,15 +7,13 @@ import importlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from qqmedia.errors import MediaError
 from qqmedia.media import MediaKind, Upload
 from qqmedia.settings import load_options
 
 __all__ = ("safe_format",)
-
-_PICTURE_SECONDS: Final = 60.0
 
 logger = logging.getLogger("qqmedia.host")
 
@@ -59,7 +57,7 @@ def _picture_maker() -> Callable[[Upload], Any]:
         content: bytes = making.make_safe_picture(upload, upload.content_type, head, options, stop).content
         return content
 
-    return _job("image", work, seconds=_PICTURE_SECONDS, on=options.convert)
+    return _job("image", work, seconds=options.timeout, on=options.convert)
 
 
 def _video_maker() -> Callable[[Upload], Any]:

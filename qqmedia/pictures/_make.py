@@ -16,6 +16,7 @@ from qqmedia.errors import MediaError, MediaFormatError, MediaTooLargeError
 from qqmedia.media import Upload
 from qqmedia.pictures._animation import encode_animation
 from qqmedia.pictures._head import Head
+from qqmedia.pictures._inside import size_inside
 from qqmedia.pictures._options import ImageOptions
 from qqmedia.voice._pcm import Abandoned, Stop
 
@@ -68,12 +69,10 @@ def make_picture(upload: Upload, content_type: str, head: Head | None, options: 
         MediaFormatError: It is damaged, or Pillow cannot decode its format here.
         Abandoned: `stop` was asked.
     """
-    what = f"the image {upload.filename!r} ({content_type})"
-    if head is not None:
-        check_pixels(what, head.width, head.height, 1, options)
-    with _errors(what, options), upload.open() as file, _opened(file, content_type, what) as picture:
+    what = _called(upload, content_type)
+    with _errors(what, options), _judged(upload, content_type, head, options) as (picture, largest):
         frames = getattr(picture, "n_frames", 1) if picture.format in _MOVING else 1
-        check_pixels(what, *picture.size, frames, options)
+        check_pixels(what, *largest, frames, options)
         stop.check()
         if frames > 1:
             content, size = encode_animation(picture, options, stop)
@@ -85,14 +84,33 @@ def make_picture(upload: Upload, content_type: str, head: Head | None, options: 
 
 def make_safe_picture(upload: Upload, content_type: str, head: Head | None, options: ImageOptions, stop: Stop) -> Made:
     """Return the picture, or the first of its frames, as jpg, or png where one can see through it; else as above."""
-    what = f"the image {upload.filename!r} ({content_type})"
-    if head is not None:
-        check_pixels(what, head.width, head.height, 1, options)
-    with _errors(what, options), upload.open() as file, _opened(file, content_type, what) as picture:
-        check_pixels(what, *picture.size, 1, options)
+    what = _called(upload, content_type)
+    with _errors(what, options), _judged(upload, content_type, head, options) as (picture, _):
         stop.check()
         made, size = _still(picture, options, stop, palettes=False)
         return Made(made.content, made.content_type, _note(made, content_type, picture_size(picture, head), size))
+
+
+@contextmanager
+def _judged(
+    upload: Upload, content_type: str, head: Head | None, options: ImageOptions
+) -> Iterator[tuple[Image, tuple[int, int]]]:
+    """Open it, when the sizes that are in it have been judged; give the largest too."""
+    what = _called(upload, content_type)
+    if head is not None:
+        check_pixels(what, head.width, head.height, 1, options)
+    with upload.open() as file:
+        inside = size_inside(file, content_type)
+        check_pixels(what, *inside, 1, options)
+        file.seek(0)
+        with _opened(file, content_type, what) as picture:
+            width, height = max(inside[0], picture.width), max(inside[1], picture.height)
+            check_pixels(what, width, height, 1, options)
+            yield picture, (width, height)
+
+
+def _called(upload: Upload, content_type: str) -> str:
+    return f"the image {upload.filename!r} ({content_type})"
 
 
 def check_pixels(what: str, width: int, height: int, frames: int, options: ImageOptions) -> None:

@@ -26,6 +26,7 @@ class ImageOptions:
         max_side: Longest side in pixels; what is longer is made smaller.
         max_pixels: Most pixels that are ever decoded, at four bytes each; a picture of more is refused. All frames of
             an animation together may have four times as many.
+        timeout: Seconds that one picture may take, waiting for its turn not counted.
 
     Raises:
         ConfigurationError: A value is of the wrong type or out of its range.
@@ -35,6 +36,7 @@ class ImageOptions:
     max_bytes: int = 10 * _MIB
     max_side: int = 4096
     max_pixels: int = 64_000_000
+    timeout: float = 60.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.convert, bool):
@@ -42,6 +44,10 @@ class ImageOptions:
         self._check("max_bytes", _LEAST_BYTES, None)
         self._check("max_side", *_SIDES)
         self._check("max_pixels", 1, _MOST_PIXELS)
+        seconds: object = self.timeout
+        number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not number or not 0 < seconds < float("inf"):
+            raise ConfigurationError(f"image timeout must be a number of seconds above 0, got {seconds!r}")
 
     def _check(self, name: str, low: int, high: int | None) -> None:
         value = getattr(self, name)

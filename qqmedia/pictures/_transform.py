@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from qqmedia._jobs import Jobs
+from qqmedia.errors import MediaTooLargeError
 from qqmedia.media import MediaKind, Upload
 from qqmedia.pictures._head import Head, read_head
 from qqmedia.pictures._make import FORMATS, make_picture
@@ -54,7 +55,7 @@ class ImageTransform:
         """Return the picture as it is, or made anew.
 
         Raises:
-            MediaTooLargeError: It has too many pixels to be decoded.
+            MediaTooLargeError: It has too many pixels to be decoded, or takes too long.
             MediaFormatError: It must be made anew and is damaged, or nothing is installed that could decode it.
         """
         if not self._options.convert:
@@ -63,7 +64,15 @@ class ImageTransform:
         content_type, head = sniff(start).content_type, read_head(start)
         if self._acceptable(content_type, upload.size, head):
             return upload
-        return await self._jobs.run(partial(self._anew, upload, content_type, head))
+        try:
+            return await self._jobs.run(
+                partial(self._anew, upload, content_type, head), timeout=self._options.timeout
+            )  # fmt: skip
+        except TimeoutError as error:
+            raise MediaTooLargeError(
+                f"the image {upload.filename!r} ({content_type}) was not made anew within {self._options.timeout:g} s;"
+                " send a smaller one, or raise timeout (QQMEDIA_IMAGE_TIMEOUT)"
+            ) from error
 
     async def aclose(self) -> None:
         """Stop what is running."""

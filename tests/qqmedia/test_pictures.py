@@ -141,7 +141,8 @@ async def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"convert": 1}, {"max_bytes": 10}, {"max_bytes": True}, {"max_side": 70_000}, {"max_pixels": 0}]
+    "wrong",
+    [{"convert": 1}, {"max_bytes": 10}, {"max_bytes": True}, {"max_side": 70_000}, {"max_pixels": 0}, {"timeout": 0}],
 )
 def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=f"image {next(iter(wrong))} must be"):
@@ -327,6 +328,70 @@ async def test_an_animation_counts_with_all_its_frames(monkeypatch: pytest.Monke
         )  # fmt: skip
         with pytest.raises(MediaTooLargeError, match=r"18000 pixels \(5 frames of 60x60\), 14400 are allowed"):
             await prepared(host, with_frames)
+
+
+def png_of(width: int, height: int) -> bytes:
+    """Black, and only a few kilobytes."""
+    content = encoded(Image.new("L", (width, height)), "PNG")
+    assert len(content) < 100_000
+    return content
+
+
+def icon_that_lies(inside: bytes) -> bytes:
+    """Its table says 16 x 16."""
+    entry = bytes((16, 16, 0, 0, 1, 0, 32, 0)) + len(inside).to_bytes(4, "little") + (22).to_bytes(4, "little")
+    return b"\0\0\1\0\1\0" + entry + inside
+
+
+def gif_that_grows(width: int, height: int, *, frames: int = 1) -> bytes:
+    """It says 10 x 10, begins with such a frame, and goes on with larger ones."""
+    small, large = (encoded(Image.new("P", size), "GIF") for size in ((10, 10), (width, height)))
+    begin = large.index(b",\0\0\0\0" + width.to_bytes(2, "little"))
+    return small[:-1] + b"!\xfe\x03abc\0" + large[begin:-1] * frames + b";"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "content",
+    [
+        icon_that_lies(png_of(3000, 3000)),
+        icon_that_lies(b"\x28\0\0\0" + (3000).to_bytes(4, "little") + (6000).to_bytes(4, "little") + bytes(100)),
+        gif_that_grows(3000, 3000),
+    ],
+    ids=["png in ico", "bitmap in ico", "gif"],
+)
+async def test_a_bomb_within_is_refused_before_it_is_decoded(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_size_of(monkeypatch, max_pixels=1_000_000, max_bytes=16_384)
+    content += bytes(20_000)  # a gif within the budget is left alone
+    async with memory_host() as host:
+        with pytest.raises(MediaTooLargeError, match=r"has 9000000 pixels \(3000x3000\), 1000000 are allowed"):
+            await prepared(host, content)
+
+
+@pytest.mark.asyncio
+async def test_frames_count_by_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_size_of(monkeypatch, max_pixels=1_000_000, max_bytes=16_384)
+    content = gif_that_grows(1000, 900, frames=9) + bytes(20_000)
+    async with memory_host() as host:
+        with pytest.raises(MediaTooLargeError, match=r"9000000 pixels \(10 frames of 1000x900\), 4000000 are allowed"):
+            await prepared(host, content)
+
+
+@pytest.mark.asyncio
+async def test_an_icon_that_tells_the_truth_becomes_a_png() -> None:
+    async with memory_host() as host:
+        for size in (16, 256):
+            upload, data = await prepared(host, encoded(noise(size, size), "ICO"))
+            assert upload.content_type in ("image/png", "image/jpeg")
+            assert Image.open(io.BytesIO(data)).size == (size, size)
+
+
+@pytest.mark.asyncio
+async def test_what_takes_too_long_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QQMEDIA_IMAGE_TIMEOUT", "0.000001")
+    async with memory_host() as host:
+        with pytest.raises(MediaTooLargeError, match=r"'cat.webp' .* within 1e-06 s; .*QQMEDIA_IMAGE_TIMEOUT"):
+            await prepared(host, encoded(noise(300, 300), "WEBP"), "cat.webp")
 
 
 @pytest.mark.asyncio
