@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,8 +46,7 @@ class ImageOptions:
         self._check("max_side", *_SIDES)
         self._check("max_pixels", 1, _MOST_PIXELS)
         seconds: object = self.timeout
-        number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-        if not number or not 0 < seconds < float("inf"):
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
             raise ConfigurationError(f"image timeout must be a number of seconds above 0, got {seconds!r}")
 
     def _check(self, name: str, low: int, high: int | None) -> None:
