@@ -36,12 +36,14 @@ class FetchLimits:
         seconds: For all of it.
         larger: What to do where it is larger, for the error.
         longer: What to do where it takes longer, for the error.
+        refused: What to know where the server answers with an error, likewise.
     """
 
     max_bytes: int
     seconds: float
     larger: str
     longer: str
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,9 @@ async def _take(
 ) -> Fetched:
     where = shown_url(str(response.url))
     if response.status != _OK:
-        raise MediaSourceError(f"{where} cannot be fetched: it answers {response.status} {response.reason or ''}")
+        hint = f"; {limits.refused}" if limits.refused else ""
+        answer = f"{response.status} {response.reason or ''}".strip()
+        raise MediaSourceError(f"{where} cannot be fetched: it answers {answer}{hint}")
     if (response.content_length or 0) > limits.max_bytes:
         raise _too_large(where, limits, f"{response.content_length} bytes")
     path, piece, size = None, bytearray(), 0

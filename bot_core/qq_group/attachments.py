@@ -198,7 +198,8 @@ class HostDesk:
     async def fetch(self, url: str, *, filename: str, max_bytes: int, timeout: float) -> AsyncIterator[Upload]:
         """Download it as a file: nothing is converted."""
         limits = FetchLimits(
-            max_bytes=max_bytes, seconds=timeout, larger=_RAISE_BYTES, longer="give it a longer timeout"
+            max_bytes=max_bytes, seconds=timeout, larger=_RAISE_BYTES, longer="give it a longer timeout",
+            refused="the platform's links expire, so fetch soon what you want to have",
         )  # fmt: skip
         async with AsyncExitStack() as stack:
             content = await self._downloads.fetch(url, stack, limits)

@@ -192,6 +192,17 @@ async def test_what_is_kept_is_sent_again_where_only_this_machine_can_fetch_it(t
 
 
 @pytest.mark.asyncio
+async def test_a_link_that_has_expired_says_so(kit: Kit) -> None:
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=403)
+
+    async with web_server(answer) as base, kit.start() as bot:
+        _, data = await kit.hear(bot, attachments=[{"url": f"{base}/a?rkey=secret", "content_type": "image/png"}])
+        with pytest.raises(MediaSourceError, match=r"/a cannot be fetched: it answers 403 Forbidden; .* links expire"):
+            await data.attachments[0].download()
+
+
+@pytest.mark.asyncio
 async def test_a_download_ends_at_its_limit(kit: Kit) -> None:
     """Not after all of it has come."""
     gone = asyncio.Event()
