@@ -7,7 +7,7 @@ import io
 import json as json_module
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from bot_core.openapi.bodies import Base64Source, StreamedBody, streamed_json
 from bot_core.openapi.chunks import UploadPlan, read_plan
 from bot_core.openapi.codes import CodeKind, kind_of, look_up
 from bot_core.openapi.pace import Pacer
+from bot_core.openapi.replies import RawReply, reply_in
 from bot_core.openapi.token import AccessTokenSource
 from bot_core.openapi.values import (
     DEFAULT_API_BASE,
@@ -76,6 +77,7 @@ class OpenAPIClient:
         timeout: Seconds that a call may take, ``/files`` aside.
         pacer: Holds calls back when the platform says that they come too fast; by default nobody does.
         at_once: How many calls may be under way; more wait for one to end.
+        replied: Hears of replies that went out by `request`.
     """
 
     def __init__(
@@ -87,8 +89,10 @@ class OpenAPIClient:
         timeout: float = _TIMEOUT_SECONDS,
         pacer: Pacer | None = None,
         at_once: int = _CALLS_AT_ONCE,
+        replied: Callable[[RawReply], None] | None = None,
     ) -> None:
         self._http = http
+        self._replied = replied
         self._places = asyncio.Semaphore(at_once)
         self._pacer = pacer if pacer is not None else Pacer(None)
         self._base = api_base.rstrip("/")
@@ -260,6 +264,10 @@ class OpenAPIClient:
         body = None if json is None else _encode(json).encode()
         limit = None if timeout is None else aiohttp.ClientTimeout(total=timeout)
         answer = await self._call(method.upper(), path, body, params=params, timeout=limit)
+        if self._replied is not None and isinstance(json, Mapping):
+            reply = reply_in(path, json)
+            if reply is not None:
+                self._replied(reply)
         return Response(answer) if isinstance(answer, dict) else answer
 
     async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Any:

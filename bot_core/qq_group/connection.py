@@ -87,14 +87,14 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
         )
         timing = settings.timing
         pacer = Pacer(settings.pace, clock=timing.clock, sleep=timing.sleep)
-        api = OpenAPIClient(http, api_base=platform.api_base, tokens=tokens, pacer=pacer)
+        replies = ReplyBook(settings.reply_limits, clock=timing.clock, wall_clock=timing.wall_clock)
+        api = OpenAPIClient(http, api_base=platform.api_base, tokens=tokens, pacer=pacer, replied=replies.heard)
         hosting = await stack.enter_async_context(
             open_hosting(settings.builder, settings.options, http=http, platform_on_loopback=platform.on_loopback)
         )
         uploads = await stack.enter_async_context(
             open_uploads(adapter.appid, api, hosting, settings, platform_on_loopback=platform.on_loopback)
         )
-        replies = ReplyBook(settings.reply_limits, clock=timing.clock, wall_clock=timing.wall_clock)
         options = SendOptions(
             proactive_fallback=settings.proactive_fallback, text_limit=settings.text_limit, timing=timing
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from bot_core.errors import ReplyContextError
+from bot_core.openapi.replies import RawReply
 from bot_core.openapi.values import Scene, Target
 from qqmedia import ConfigurationError
 
@@ -152,6 +153,13 @@ class ReplyBook:
     def exhaust(self, context: ReplyContext) -> None:
         """Hear that the platform takes no more replies to this."""
         self._count(context).used = max(self._count(context).used, self._most(context))
+
+    def heard(self, reply: RawReply) -> None:
+        """Note a reply that the bot's author sent by a call of his own: typing, a text that grows."""
+        name = reply.event_id.partition(":")[0]
+        count = self._count(ReplyContext(reply.target, reply.msg_id, event_id=reply.event_id, event_name=name))
+        count.used += 1
+        count.last_seq = max(count.last_seq, reply.msg_seq)
 
     def next_seq(self, context: ReplyContext) -> int:
         """Return the next `msg_seq`: 1, 2, 3 ... for one message in one chat; none is given out twice."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot_core.chain import Chain
-from bot_core.errors import PartlySentError, PayloadError, ReplyContextError
+from bot_core.errors import OpenAPIError, PartlySentError, PayloadError, ReplyContextError
 from bot_core.qq_group.reply import ReplyLimits
 from bot_core.sandbox import Sandbox, SandboxOptions
 from qqmedia import ConfigurationError
@@ -183,6 +183,29 @@ async def test_text_that_is_too_long_and_for_which_no_reply_is_left_is_an_error(
             _, data = await kit.hear(bot)
             with pytest.raises(PayloadError, match="40054007"):
                 await send(bot, text(data, "x" * 400))
+
+
+async def test_replies_of_every_kind_are_in_one_ledger(kit: Kit) -> None:
+    async with kit.start() as bot:
+        said, data = await kit.hear(bot, private=True)
+        chat = f"/v2/users/{data.user_openid}"
+        typing = {"msg_type": 6, "input_notify": {"input_type": 1, "input_second": 30}, "msg_id": said.id, "msg_seq": 1}
+        await bot.adapter.api.post(f"{chat}/messages", typing)
+        assert data.replies_left == 3
+        piece = {"input_mode": "replace", "content_type": "markdown", "msg_id": said.id, "msg_seq": 2}
+        begun = await bot.adapter.api.post(
+            f"{chat}/stream_messages", {**piece, "index": 0, "input_state": 1, "content_raw": "Hel"}
+        )
+        last = {**piece, "index": 1, "input_state": 10, "content_raw": "Hello", "stream_msg_id": begun["id"]}
+        await bot.adapter.api.post(f"{chat}/stream_messages", last)
+        assert data.replies_left == 2
+        [handle] = await send(bot, text(data))
+        assert (handle.attempts, data.replies_left) == (1, 1)
+        with pytest.raises(ReplyContextError, match="takes 4 replies, 3 are used"):
+            await send(bot, many(data, 2))
+        with pytest.raises(OpenAPIError):
+            await bot.adapter.api.post(f"{chat}/messages", {**typing, "msg_seq": 1})  # used before
+        assert data.replies_left == 1
 
 
 async def test_limits_that_make_no_sense_are_refused(kit: Kit) -> None:
