@@ -27,6 +27,11 @@ __all__ = ("check_names", "chosen_driver", "load_options", "load_settings")
 # Parts of a setting's name that forbid showing its value.
 _SECRET_WORDS: Final = ("secret", "key", "token", "password", "passwd", "credential", "auth")
 _SHOWN_CHARACTERS: Final = 60  # of a wrong value
+# What pydantic says of these leaves open what would be right.
+_PLAINLY: Final = {
+    "bool_parsing": "expected on or off",
+    "dict_type": "expected a table of settings; in a variable, a JSON object such as {...}",
+}
 
 ModelT = TypeVar("ModelT", bound="BaseModel")
 OptionsT = TypeVar("OptionsT")
@@ -207,7 +212,7 @@ def _complaints(
                 f" or {field} in {heading} of {DEFAULT_FILE}"
             )
             continue
-        wrong = problem["msg"].removeprefix("Value error, ")
+        wrong = _PLAINLY.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
         deeper = f" ({'.'.join(location[1:])})" if location[1:] else ""
         if field in given:
             yield f"{given[field].origin}{deeper} is wrong{_shown(field, given[field].value)}: {wrong}"

@@ -108,6 +108,8 @@ def test_variables_of_a_driver_with_a_longer_name_are_its_own(monkeypatch: pytes
         ({}, {}, "", r"'bucket' of 'store' is not set: give bucket=..., QQMEDIA_STORE_BUCKET, or bucket in \[qqmedia"),
         ({"bucket": "b"}, {"PORT": "many"}, "", r"variable QQMEDIA_STORE_PORT is wrong \('many'\): .*valid integer"),
         ({"bucket": "b", "port": "x"}, {}, "", "keyword 'port' is wrong"),
+        ({"bucket": "b"}, {"VERIFY": "maybe"}, "", r"QQMEDIA_STORE_VERIFY is wrong \('maybe'\): expected on or off"),
+        ({"bucket": "b", "options": 3}, {}, "", r"'options' is wrong \(3\): expected a table .* a JSON object"),
         ({"bucket": "b"}, {}, 'port = "x"', r"'port' in \[qqmedia.store\] of qqmedia.toml is wrong"),
         ({"bucket": "b"}, {"URL": "privat"}, "", "Input should be 'public' or 'presigned'"),
         ({"bucket": "odd"}, {}, "", "do not fit together: bucket odd needs another port"),
