@@ -6,9 +6,9 @@ and as what they are, and that the platform fetched them. Ways: `url`, `bytes` (
 `card` (a file card, as the platform refuses the format), `cache`.
 
 A public URL is one that the platform fetches; a private URL one whose name only the bot's network knows, so that the
-platform answers 850026 and the bot fetches it and uploads the bytes. The guard against private addresses is on: names are
-resolved here, by the bot and by the platform, so that public ones can stand on loopback. A link to the intranet is in the
-table too: it is to be refused with an error, and never fetched.
+platform answers 850026, and the bot fetches it and uploads the bytes. The guard against private addresses is on: names
+are resolved here, by the bot and by the platform, so that public ones can stand on loopback. A link to the intranet is
+in the table too: it is to be refused with an error, and never fetched.
 Pauses between tries are a twentieth of what they are elsewhere.
 """
 
