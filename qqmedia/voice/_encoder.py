@@ -1,14 +1,10 @@
-"""Turns any audio into silk, in a few threads of low priority of its own."""
+"""Turns any audio into silk, in a few threads of low priority that all encoders share."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
-import os
-import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,11 +18,10 @@ from qqmedia.voice._options import VoiceOptions
 from qqmedia.voice._pcm import Abandoned, Stop
 from qqmedia.voice._reading import read_sound
 from qqmedia.voice._silk import MAGIC, SilkInfo, cut_silk, inspect_silk, is_silk, repair_silk
+from qqmedia.voice._threads import THREADS, borrow_threads, lower_priority, return_threads
 
 __all__ = ("SilkEncoder", "SilkVoice", "lower_priority")
 
-# Text replies stay as quick as without any voice; without it they take up to eight times as long.
-_NICE: Final = 10
 # For how long a cancelled voice is waited for: a child is gone after milliseconds, PyAV may be in the middle of a call.
 _GRACE_SECONDS: Final = 1.0
 # An hour of silk at the highest bit rate has less.
@@ -35,8 +30,6 @@ _MOST_SILK_BYTES: Final = 64 * 1024 * 1024
 _MOST_CACHED_BYTES: Final = 32 * 1024 * 1024
 
 _CLOSED_MEANWHILE: Final = "the voice was not encoded: its SilkEncoder was closed meanwhile"
-
-logger = logging.getLogger("qqmedia.voice")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +50,8 @@ class SilkVoice:
 class SilkEncoder:
     """Encodes voices, as many at once as there are processors; close it, or use it as an async context manager.
 
+    All encoders of a process do so in the same threads.
+
     It belongs to the event loop in which it is used first. It remembers the last few voices: the same sound is encoded
     once.
 
@@ -69,6 +64,7 @@ class SilkEncoder:
         self._threads: ThreadPoolExecutor | None = None
         self._slots: asyncio.Semaphore | None = None
         self._stops: set[Stop] = set()
+        self._jobs: set[Future[SilkVoice]] = set()
         self._cache: Cache[SilkVoice] = Cache()
         self._closed = False
 
@@ -112,15 +108,14 @@ class SilkEncoder:
             stop.ask()
         threads, self._threads = self._threads, None
         if threads is not None:
-            await asyncio.to_thread(threads.shutdown)
+            await asyncio.to_thread(return_threads, set(self._jobs))
 
     def _workers(self) -> tuple[ThreadPoolExecutor, asyncio.Semaphore]:
         if self._closed:
             raise RuntimeError("this SilkEncoder is closed")
         if self._slots is None or self._threads is None:
-            count = os.cpu_count() or 1
-            self._slots = asyncio.Semaphore(count)
-            self._threads = ThreadPoolExecutor(count, "qqmedia-silk", initializer=lower_priority)
+            self._slots = asyncio.Semaphore(THREADS)
+            self._threads = borrow_threads()
         return self._threads, self._slots
 
     async def _run(self, audio: bytes | Path, threads: ThreadPoolExecutor, slots: asyncio.Semaphore) -> SilkVoice:
@@ -134,10 +129,13 @@ class SilkEncoder:
                 work.exception()  # nobody may be left to hear of it
 
         try:
-            work = asyncio.wrap_future(threads.submit(self._encode, audio, stop))
+            job = threads.submit(self._encode, audio, stop)
         except BaseException:
             slots.release()
             raise
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+        work = asyncio.wrap_future(job)
         self._stops.add(stop)
         work.add_done_callback(ended)
         try:
@@ -209,12 +207,3 @@ def _digest(given: Input) -> bytes | None:
         return hashlib.sha256(given.content).digest()
     with given.content.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
-
-
-def lower_priority() -> None:
-    """Let everything else go first, where the system can do that for one thread. Children inherit it."""
-    if sys.platform == "linux":  # elsewhere this number could be another process
-        try:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-        except OSError as error:  # a container may forbid it; voices work all the same
-            logger.debug("encoder threads keep their priority: %s", error.strerror)

@@ -131,6 +131,36 @@ async def test_closing_ends_what_is_running(stand_in: Callable[[str], None]) -> 
 
 
 @pytest.mark.asyncio
+async def test_all_encoders_share_as_many_threads_as_there_are_processors() -> None:
+    sounds = [wav_file(speech(0.1 + n / 100)) for n in range(8)]
+    async with SilkEncoder() as last:
+        async with SilkEncoder() as first:
+            await asyncio.gather(*(encoder.encode(sound) for sound in sounds for encoder in (first, last)))
+            assert 1 <= len(encoder_threads()) <= (os.cpu_count() or 1)
+        assert encoder_threads()
+        assert (await last.encode(wav_file(speech(0.3)))).data
+    assert encoder_threads() == []
+
+
+@pytest.mark.asyncio
+@on_linux
+async def test_an_encoder_that_is_closed_waits_for_its_own_work_alone(stand_in: Callable[[str], None]) -> None:
+    await asyncio.to_thread(stand_in, "exec sleep 30")
+    first, last = SilkEncoder(), SilkEncoder()
+    tasks = [
+        asyncio.create_task(one.encode(b"ID3\x00" + bytes([n])), name="voice") for n, one in enumerate((first, last))
+    ]
+    await until(children)
+    async with asyncio.timeout(5):
+        await first.aclose()
+        assert not tasks[1].done()
+        await last.aclose()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(result) for result in results} == {MediaError}
+    assert encoder_threads() == []
+
+
+@pytest.mark.asyncio
 @on_linux
 async def test_encoder_threads_and_children_give_way_to_everything_else(
     stand_in: Callable[[str], None], tmp_path: Path
