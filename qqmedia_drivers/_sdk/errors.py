@@ -147,7 +147,7 @@ class ErrorTable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever an SDK raises; it is raised again
             below = self._unwrap(error)
-            _let_go(below)
+            _let_go(error)
             if isinstance(below, QQMediaError | StoppedError) or not isinstance(below, Exception):
                 raise below from None
             raise self.translate(below, opening) from (None if self._shows_secret(below) else below)
@@ -162,7 +162,7 @@ class ErrorTable:
         if answer is None:
             reason, said, right_region = self._by_class(error), self._words(error), ""
         else:
-            reason, said, right_region = self._by_answer(answer), _said(answer), answer.right_region
+            reason, said, right_region = self._by_answer(answer), self._said(answer), answer.right_region
         way_out = reason.way_out.format_map({**self._facts, "right_region": right_region or _NO_REGION})
         return reason.kind(self.redacted(f"{opening}{said}; {way_out}".rstrip("; ")))
 
@@ -182,8 +182,18 @@ class ErrorTable:
         return False
 
     def _words(self, error: Exception) -> str:
-        said = " ".join(self._describe(error).split())[:_MESSAGE_CHARACTERS].rstrip(".") or type(error).__name__
+        said = self._shortened(self._describe(error)) or type(error).__name__
         return "Invalid header value" if _NO_HEADER.search(said) else said
+
+    def _said(self, answer: Answer) -> str:
+        parts = [part for part in (answer.code, f"HTTP {answer.status}" if answer.status else "") if part]
+        details = ", ".join([*parts, *([f"request {answer.request_id}"] if answer.request_id else [])])
+        message = self._shortened(answer.message)
+        return f"{message} ({details})" if message else details
+
+    def _shortened(self, text: str) -> str:
+        """Return one line of bounded length; a secret is taken out first, for half of one would not be found."""
+        return " ".join(self.redacted(text).split())[:_MESSAGE_CHARACTERS].rstrip(".")
 
     def _by_class(self, error: Exception) -> Reason:
         if _NO_HEADER.search(str(error)):
@@ -217,10 +227,3 @@ def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
     while error is not None and not isinstance(error, ssl.SSLError):
         error = error.__cause__ or error.__context__
     return error
-
-
-def _said(answer: Answer) -> str:
-    parts = [part for part in (answer.code, f"HTTP {answer.status}" if answer.status else "") if part]
-    details = ", ".join([*parts, *([f"request {answer.request_id}"] if answer.request_id else [])])
-    message = " ".join(answer.message.split())[:_MESSAGE_CHARACTERS].rstrip(".")
-    return f"{message} ({details})" if message else details

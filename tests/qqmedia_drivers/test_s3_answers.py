@@ -162,6 +162,12 @@ async def test_an_answer_that_shows_a_secret_is_blackened(service: Service) -> N
         with pytest.raises(StoragePermissionError) as caught:
             await driver.put(make_upload())
     assert "no: *** and ***" in str(caught.value)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    service.message = "x" * 190 + SECRET  # the text is cut in the middle of it
+    async with open_driver(SPEC, **service.settings()) as driver:
+        with pytest.raises(StoragePermissionError) as caught:
+            await driver.put(make_upload())
+    assert SECRET[:5] not in str(caught.value)
 
 
 @pytest.mark.asyncio
