@@ -151,19 +151,19 @@ class Chain:
                 self.chain.append(Image(content=source, builder=self._builder, download=download))
         return self
 
-    def voice(self, file: MediaSource, title: str = "voice") -> Self:
-        """Add a voice: any audio, as a path, URL, bytes or file object."""
-        self.chain.append(Voice(_given(file, "voice"), title, self._builder))
+    def voice(self, file: MediaSource, title: str = "voice", *, download: bool = False) -> Self:
+        """Add a voice: any audio, as a path, URL, bytes or file object; `download`: fetch a URL here at once."""
+        self.chain.append(Voice(_given(file, "voice"), title, self._builder, download))
         return self
 
-    def video(self, file: MediaSource) -> Self:
-        """Add a video, as a path, URL, bytes or file object."""
-        self.chain.append(Video(_given(file, "video"), self._builder))
+    def video(self, file: MediaSource, *, download: bool = False) -> Self:
+        """Add a video, as a path, URL, bytes or file object; `download`: fetch a URL here at once."""
+        self.chain.append(Video(_given(file, "video"), self._builder, download))
         return self
 
-    def file(self, file: MediaSource, filename: str | None = None) -> Self:
-        """Add a file card; `filename` is what people see."""
-        self.chain.append(File(_given(file, "file"), filename, self._builder))
+    def file(self, file: MediaSource, filename: str | None = None, *, download: bool = False) -> Self:
+        """Add a file card; `filename` is what people see; `download`: fetch a URL here at once."""
+        self.chain.append(File(_given(file, "file"), filename, self._builder, download))
         return self
 
     def markdown_content(

@@ -88,11 +88,12 @@ class Image:
 
 @dataclass(slots=True)
 class Voice:
-    """A voice: any audio, as a path, URL, bytes or file object."""
+    """A voice: any audio, as a path, URL, bytes or file object; `download` as of a picture, here and below."""
 
     file: MediaSource = field(repr=False)
     title: str = "voice"
     builder: ChainBuilder | None = field(default=None, repr=False)
+    download: bool = False
 
 
 @dataclass(slots=True)
@@ -101,6 +102,7 @@ class Video:
 
     file: MediaSource = field(repr=False)
     builder: ChainBuilder | None = field(default=None, repr=False)
+    download: bool = False
 
 
 @dataclass(slots=True)
@@ -110,6 +112,7 @@ class File:
     file: MediaSource = field(repr=False)
     filename: str | None = None
     builder: ChainBuilder | None = field(default=None, repr=False)
+    download: bool = False
 
 
 @dataclass(slots=True)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from bot_core.adapter import Delivery
-from bot_core.elements import Image
 from bot_core.errors import OpenAPIError
 from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.values import FileInfo, Target
@@ -371,8 +370,6 @@ class Uploads:
         return await builder.settle(kind, answer, given)
 
     def _wants_download(self, medium: Medium) -> bool:
-        if not isinstance(medium, Image):
-            return False
         return self.downloads.options.download_media if medium.download is None else medium.download
 
     def _key(self, ready: Ready, upload: Upload, target: Target) -> FileInfoKey:

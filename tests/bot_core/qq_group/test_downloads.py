@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from bot_core.chain import Chain
 from bot_core.errors import MediaRefusedError
 from bot_core.qq_group.downloads import Downloads
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
@@ -19,7 +20,7 @@ from bot_core.sandbox import Sandbox
 from qqmedia import MediaSourceError, MediaTooLargeError
 from qqmedia.guard import ForbiddenAddressError, GuardedSession
 from qqmedia.testing import Resolved
-from tests.bot_core.qq_group.conftest import png
+from tests.bot_core.qq_group.conftest import mp4, png, wav
 from tests.bot_core.qq_group.uploading import MIB, outbox, sha256, url_of, web_server
 
 pytestmark = pytest.mark.asyncio
@@ -199,6 +200,27 @@ async def test_a_bot_fetches_nothing_inside_for_a_link(
             await out.image(url_of(base, "/picture.png"), download=download)
             assert sandbox.arrived[-1].media is not None
             assert sandbox.arrived[-1].media.sha256 == sha256(png(1))
+
+
+@pytest.mark.parametrize("kind", ["voice", "video", "file"])
+async def test_what_is_to_be_downloaded_is_never_given_to_the_platform_as_a_link(
+    kind: str, sandbox: Sandbox, stack: AsyncExitStack
+) -> None:
+    content = {"voice": wav(0.1), "video": mp4(), "file": b"%PDF-1.7 "}[kind]
+
+    async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=content)
+
+    async with web_server(answer) as address, outbox(sandbox, resolver=Names()) as out:
+        link = url_of(address, "/a.bin")
+        handle = await out.send(getattr(Chain(), kind)(link, download=True))
+        assert [one.way for one in handle.deliveries] == ["bytes"]
+        with pytest.raises(ForbiddenAddressError):
+            await out.send(getattr(Chain(), kind)("http://intranet/a.bin", download=True))
+    assert sandbox.calls["files"] == 1
+    [message] = sandbox.arrived
+    assert message.media is not None
+    assert message.media.content_type == {"voice": "audio/silk", "video": "video/mp4", "file": "application/pdf"}[kind]
 
 
 async def test_a_proxy_of_the_environment_may_stand_inside_but_is_not_to_be_asked_for(
