@@ -20,7 +20,7 @@ from qqmedia.errors import ConfigurationError
 if TYPE_CHECKING:
     from aiohttp import web
 
-__all__ = ("health_listener",)
+__all__ = ("health_listener", "parse_address")
 
 _PATH: Final = "/healthz"
 _HIGHEST_PORT: Final = 65535
@@ -153,7 +153,7 @@ def parse_address(address: str) -> tuple[str, int]:
     Raises:
         ConfigurationError: It is not of that form.
     """
-    host, _, port = address.rpartition(":")
+    host, _, port = str(address).rpartition(":")
     if not host or not port.isdecimal() or int(port) > _HIGHEST_PORT:
         raise ConfigurationError(f'health must be "host:port", such as "127.0.0.1:8087", got {address!r}')
     return host.strip("[]"), int(port)

@@ -90,6 +90,7 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
         keep_session: Keep the session in the state folder, so that a restart within five minutes gets what came
             meanwhile; `None`: what ``QQBOT_KEEP_SESSION`` says, which ``qqbot run`` switches on.
         health: Address (``127.0.0.1:8087``) on which ``GET /healthz`` tells how the bot is doing; `None`: nowhere.
+            Bots of one process may name the same one, which then tells of all of them.
 
     Raises:
         ConfigurationError: An argument makes no sense. Whether drivers and addresses are right shows at the start.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from bot_core.health import parse_address
 from bot_core.openapi.pace import Pace
 from bot_core.openapi.values import DEFAULT_API_BASE, DEFAULT_TOKEN_URL, Intents
 from bot_core.qq_group.builders import Builder
@@ -60,16 +61,35 @@ class AdapterSettings:
     health: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.client_secret:
-            raise ConfigurationError("client_secret is empty; it is the AppSecret of the bot's page on q.qq.com")
+        check_secret(self.client_secret)
         check_shards(self.shard_index, self.shards)
         check_proxy(self.proxy)
         check_options("default_chain_builder_options", self.options)
+        self._check_values()
+        self._check_sending()
+        self._check_receive()
+
+    def _check_values(self) -> None:
         for name in ("max_handlers", "inline_limit"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} must be at least 1, got {getattr(self, name)!r}")
-        if self.shutdown_grace < 0:
+            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
+                raise ConfigurationError(f"{name} must be a whole number from 1, got {getattr(self, name)!r}")
+        grace: object = self.shutdown_grace
+        if not (isinstance(grace, (int, float)) and grace >= 0):  # NaN is not
             raise ConfigurationError(f"shutdown_grace must be 0 or more seconds, got {self.shutdown_grace!r}")
+        intents: object = self.intents
+        if intents is not None and not (isinstance(intents, int) and intents > 0):
+            raise ConfigurationError(
+                f"intents must be bits, such as 1 << 25, or None for the usual, got {self.intents!r}"
+            )
+        if self.keep_session not in (True, False, None):
+            raise ConfigurationError(f"keep_session must be True, False or None, got {self.keep_session!r}")
+        for name in ("api_base", "token_url"):
+            if not isinstance(getattr(self, name), (str, type(None))):
+                raise ConfigurationError(f"{name} must be an http(s) URL, got {getattr(self, name)!r}")
+        if self.health is not None:
+            parse_address(self.health)
+
+    def _check_sending(self) -> None:
         if self.pace not in ("adaptive", "documented", None):
             raise ConfigurationError(f"pace must be 'adaptive', 'documented' or None, got {self.pace!r}")
         if self.markdown_images not in ("host", "store"):
@@ -85,8 +105,6 @@ class AdapterSettings:
                 f"text_limit must be a whole number of at least {_LEAST_TEXT} characters, or None, got"
                 f" {self.text_limit!r}"
             )
-
-        self._check_receive()
 
     def _check_receive(self) -> None:
         if self.receive not in ("ws", "webhook", "both"):
@@ -117,6 +135,20 @@ class AdapterSettings:
         return wanted | Intents.GROUP_MEMBER_EVENT if self.subscribe_group_member_event else wanted
 
 
+def check_secret(secret: object) -> None:
+    """Refuse what cannot be an AppSecret, without showing it.
+
+    Raises:
+        ConfigurationError: It says where there is one.
+    """
+    if not secret:
+        raise ConfigurationError("client_secret is empty; it is the AppSecret of the bot's page on q.qq.com")
+    if not isinstance(secret, str):
+        raise ConfigurationError(f"client_secret must be text, got {type(secret).__name__}")
+    if any(one.isspace() for one in secret):
+        raise ConfigurationError("client_secret has a space or a line break in it; copy it once more")
+
+
 def check_shards(index: int, shards: int | str) -> None:
     """Refuse shards that do not exist.
 
@@ -131,7 +163,7 @@ def check_shards(index: int, shards: int | str) -> None:
         return
     if type(shards) is not int or shards < 1:
         raise ConfigurationError(f'shards must be a whole number from 1, or "auto", got {shards!r}')
-    if not 0 <= index < shards:
+    if type(index) is not int or not 0 <= index < shards:
         raise ConfigurationError(f"shard_index must be from 0 to {shards - 1} (shards={shards}), got {index!r}")
 
 
