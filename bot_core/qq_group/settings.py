@@ -86,7 +86,7 @@ class AdapterSettings:
         for name in ("api_base", "token_url"):
             if not isinstance(getattr(self, name), (str, type(None))):
                 raise ConfigurationError(f"{name} must be an http(s) URL, got {getattr(self, name)!r}")
-        if self.health is not None:
+        if self.health:
             parse_address(self.health)
 
     def _check_sending(self) -> None:
