@@ -168,6 +168,8 @@ class Sender:
 
     async def _prepare(self, run: Run, messages: Sequence[PlannedMessage], stack: AsyncExitStack) -> list[Ready | None]:
         """Make all media ready before the first message leaves, so that a bad one sends nothing."""
+        if run.timeout is None:
+            return await self._prepare_all(messages, run.builder, stack)
         limit = asyncio.timeout(run.timeout)
         try:
             async with limit:
