@@ -31,7 +31,10 @@ _BUSY: Final = 40093001
 _VOLUME_USED_UP: Final = 40093002
 _MALFORMED: Final = 850012  # what the platform says to a field of the wrong type
 
-_RETRIES: Final = 2
+# The official SDK has two; a large file has many steps, and one in five that fails must not cost all of it.
+_RETRIES: Final = 4
+# Of a report, before its part is put once more.
+_REPORT_RETRIES: Final = 2
 _PREPARE_WAIT: Final = 1.0
 _PART_WAIT: Final = 1.0
 _MERGE_WAIT: Final = 2.0
@@ -148,7 +151,11 @@ class ChunkedUploads:
     async def _put_one(self, part: Part, upload: Upload, target: Target, plan: UploadPlan, trail: Trail) -> None:
         digest = hashlib.md5(usedforsecurity=False)
         await trail.call(lambda: self._store.put(part.url, lambda: _pieces(upload, part, digest), part.size))
-        await self._finish(part, digest.hexdigest(), target, plan, trail)
+        md5 = digest.hexdigest()
+        await repeat(
+            lambda: self._finish(part, md5, target, plan, trail), retries=_REPORT_RETRIES, wait=_PART_WAIT,
+            may_help=_may_pass_again, sleep=self._sleep,
+        )  # fmt: skip
 
     async def _finish(self, part: Part, md5: str, target: Target, plan: UploadPlan, trail: Trail) -> None:
         """Report the part; in the other form where the platform does not like the usual one."""

@@ -261,6 +261,22 @@ async def test_two_steps_in_a_row_fail_and_the_rest_is_not_done_again() -> None:
             assert (sandbox.calls["upload_prepare"], len(sandbox.arrived)) == (number + 1, number)
 
 
+async def test_a_report_that_fails_does_not_let_the_part_travel_again() -> None:
+    async with in_parts() as (sandbox, out):
+        sandbox.faults.answer("upload_part_finish", status=503, times=2)
+        await out.video(VIDEO)
+        assert (sandbox.calls["upload_part"], sandbox.calls["upload_part_finish"]) == (10, 12)
+
+
+async def test_a_large_file_arrives_though_one_step_in_ten_fails() -> None:
+    async with in_parts() as (sandbox, out):
+        for kind in ("upload_prepare", "upload_part", "upload_part_finish", "files"):
+            for mode in (FaultMode.LOSE_ANSWER, FaultMode.ANSWER):
+                sandbox.faults.add(kind, Fault(mode=mode, status=503, probability=0.05, seed=5))
+        await asyncio.gather(*(out.video(mp4((300 + number) * KIB), f"G{number}") for number in range(20)))
+        assert len({one.target.openid for one in sandbox.arrived}) == len(sandbox.arrived) == 20
+
+
 # --- too fast
 
 
