@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import BinaryIO, Self
 
-from qqmedia import Upload
+from qqmedia import MediaSourceError, Upload
 from qqmedia_drivers._sdk.threads import Stop
 
 __all__ = ("UploadBody",)
@@ -51,10 +51,17 @@ class UploadBody(io.RawIOBase):
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next bytes, at most `size`."""
+        """Return the next bytes, at most `size`.
+
+        Raises:
+            MediaSourceError: The file became shorter meanwhile; the request would wait for the rest of its body.
+        """
         self._stop.check()
         remaining = self._size - self._at
-        data = self._file.read(remaining if size is None or size < 0 else min(size, remaining))
+        wanted = remaining if size is None or size < 0 else min(size, remaining)
+        data = self._file.read(wanted)
+        if wanted and not data:
+            raise MediaSourceError("the file became shorter while it was being sent; send a copy that stays as it is")
         self._at += len(data)
         return data
 

@@ -104,7 +104,7 @@ class ErrorTable:
 
     Args:
         answer: Gives what the service said, for exceptions that carry an answer; `None` for the others.
-        unwrap: Gives what lies below an error that keeps only a text, and would hide even that a call was stopped.
+        unwrap: Gives what lies below an error that keeps only a text.
         codes: What the service's codes mean.
         classes: What exceptions without an answer mean; the first that fits counts, so the narrow ones come first.
             Faults of TLS are known here already.
@@ -117,7 +117,7 @@ class ErrorTable:
         self,
         *,
         answer: Callable[[BaseException], Answer | None],
-        unwrap: Callable[[Exception], BaseException] = lambda error: error,
+        unwrap: Callable[[Exception], Exception] = lambda error: error,
         codes: Mapping[str, Reason],
         classes: Sequence[tuple[type[Exception], Reason]],
         facts: Mapping[str, str],
@@ -148,8 +148,8 @@ class ErrorTable:
         except Exception as error:  # noqa: BLE001 - whatever an SDK raises; it is raised again
             below = self._unwrap(error)
             _let_go(error)
-            if isinstance(below, QQMediaError | StoppedError) or not isinstance(below, Exception):
-                raise below from None
+            if (ours := _ours(error)) is not None:
+                raise ours from None
             raise self.translate(below, opening) from (None if self._shows_secret(below) else below)
 
     def answer(self, error: Exception) -> Answer | None:
@@ -213,6 +213,13 @@ class ErrorTable:
         if answer.status >= 500:  # noqa: PLR2004 - server errors
             return Reason(StorageUnavailableError, "the service has trouble of its own")
         return Reason(StorageError, "")
+
+
+def _ours(error: BaseException | None) -> QQMediaError | StoppedError | None:
+    """Return what our own code raised while the SDK read a body: it may be wrapped."""
+    while error is not None and not isinstance(error, QQMediaError | StoppedError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _let_go(error: BaseException | None) -> None:

@@ -91,9 +91,10 @@ CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
 """What errors mean that come without an answer."""
 
 
-def below(error: Exception) -> BaseException:
-    """Return what lies below the SDK's own error, which keeps only a text: it would hide that a call was stopped."""
-    return (error.__context__ or error) if isinstance(error, CosClientError) else error
+def below(error: Exception) -> Exception:
+    """Return what lies below the SDK's own error, which keeps only a text."""
+    found = error.__context__ if isinstance(error, CosClientError) else None
+    return found if isinstance(found, Exception) else error
 
 
 def answer_of(error: BaseException) -> Answer | None:

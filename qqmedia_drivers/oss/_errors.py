@@ -109,9 +109,9 @@ CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
 """What errors mean that come without an answer."""
 
 
-def below(error: Exception) -> BaseException:
+def below(error: Exception) -> Exception:
     """Return what lies below the SDK's error for connections: that one keeps only a text."""
-    found: BaseException = error.exception if isinstance(error, sdk.RequestError) else error
+    found: Exception = error.exception if isinstance(error, sdk.RequestError) else error
     return found
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +22,7 @@ from qqmedia import (
     ConfigurationError,
     MediaHost,
     MediaKind,
+    MediaSourceError,
     Reach,
     StorageError,
     StorageMisconfiguredError,
@@ -26,7 +30,10 @@ from qqmedia import (
     StoragePermissionError,
     StorageQuotaError,
     StorageUnavailableError,
+    Upload,
 )
+from qqmedia.plugins import discover
+from qqmedia.testing import make_upload, open_driver
 from tests.fakes.bucket_service import StoredObject
 from tests.fakes.tls import make_private_ca
 from tests.qqmedia_drivers.clouds import CLOUDS, Cloud, refusal
@@ -241,6 +248,29 @@ async def test_whatever_the_service_says_is_told_in_our_words(cloud: Cloud, open
             assert type(caught.value) is kind, body
             assert "\n" not in str(caught.value)
             assert "right-secret" not in str(caught.value)
+
+
+def shortened(path: Path, size: int) -> Upload:
+    """Return an upload of a file that is truncated after it was looked at."""
+    path.write_bytes(bytes(size))
+    upload = replace(make_upload(path, kind=MediaKind.VIDEO), stamp=None)
+    os.truncate(path, 1_000_000)
+    return upload
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("mebibytes", [2, 11])
+async def test_a_file_that_becomes_shorter_meanwhile_is_told_at_once(
+    cloud: Cloud, service: Any, tmp_path: Path, mebibytes: int
+) -> None:
+    """The request would wait for the rest of its body until the SDK's limit, and be tried again."""
+    spec = (await asyncio.to_thread(discover)).driver(cloud.name).spec
+    assert spec is not None
+    upload = await asyncio.to_thread(shortened, tmp_path / "video.mp4", mebibytes * 1024 * 1024)
+    async with open_driver(spec, **cloud.settings(service)) as driver:
+        with pytest.raises(MediaSourceError, match="became shorter"):
+            await driver.put(upload)
+    assert (service.objects, service.uploads) == ({}, {})
 
 
 @pytest.mark.asyncio

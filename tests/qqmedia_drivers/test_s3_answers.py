@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +19,7 @@ from aiohttp import web
 
 from qqmedia import (
     MediaKind,
+    MediaSourceError,
     StorageError,
     StorageMisconfiguredError,
     StorageNotFoundError,
@@ -25,6 +29,7 @@ from qqmedia import (
     SupportsCheck,
     SupportsDelete,
     SupportsFind,
+    Upload,
 )
 from qqmedia.testing import make_content, make_upload, open_driver
 from qqmedia_drivers.s3 import qqmedia_register_drivers
@@ -245,6 +250,22 @@ async def test_a_credential_that_no_header_can_hold_is_told_and_not_shown(
         with pytest.raises(StorageMisconfiguredError, match="copy them again") as caught:
             await driver.put(make_upload())
     assert TOKEN not in "".join(traceback.format_exception(caught.value)) + caplog.text
+
+
+def shortened(path: Path, size: int) -> Upload:
+    """Return an upload of a file that is truncated after it was looked at."""
+    path.write_bytes(bytes(size))
+    upload = replace(make_upload(path, kind=MediaKind.VIDEO), stamp=None)
+    os.truncate(path, 1_000_000)
+    return upload
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_becomes_shorter_meanwhile_is_told_at_once(service: Service, tmp_path: Path) -> None:
+    upload = await asyncio.to_thread(shortened, tmp_path / "video.mp4", 2 * 1024 * 1024)
+    async with open_driver(SPEC, **service.settings()) as driver:
+        with pytest.raises(MediaSourceError, match="became shorter"):
+            await driver.put(upload)
 
 
 @pytest.mark.asyncio

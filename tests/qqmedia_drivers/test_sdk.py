@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from qqmedia import MediaKind
+from qqmedia import MediaKind, MediaSourceError
 from qqmedia.testing import make_content, make_upload
 from qqmedia_drivers._sdk.bodies import UploadBody
 from qqmedia_drivers._sdk.logs import quieten
@@ -54,6 +55,18 @@ def test_a_body_is_read_no_further_once_its_call_was_stopped() -> None:
         stop.set()
         with pytest.raises(StoppedError):
             body.read(10)
+
+
+def test_a_file_that_becomes_shorter_is_told_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "video.mp4").write_bytes(bytes(1000))
+    upload = make_upload(tmp_path / "video.mp4", kind=MediaKind.VIDEO)
+    with UploadBody.of(upload, Stop(), start=100, size=800) as body:
+        os.truncate(tmp_path / "video.mp4", 300)
+        assert body.read(500) == bytes(200)
+        with pytest.raises(MediaSourceError, match="became shorter"):
+            body.read(500)
+        body.seek(0, io.SEEK_END)
+        assert body.read(500) == b""
 
 
 @pytest.mark.asyncio
