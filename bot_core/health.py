@@ -64,8 +64,11 @@ class _Listener:
                 await web.TCPSite(runner, host, port).start()
             except OSError as error:
                 await runner.cleanup()
+                others = [one._address for one in _listeners.values() if one._runner is not None]  # noqa: SLF001 - this module's own
+                alike = next((address for address in others if parse_address(address)[1] == port), "")
+                advice = f"write {alike!r}, as another bot of this process does" if alike else "choose another port"
                 raise ConfigurationError(
-                    f"health={self._address!r} cannot be listened on ({error.strerror or error}); choose another port"
+                    f"health={self._address!r} cannot be listened on ({error.strerror or error}); {advice}"
                 ) from error
             self._runner = runner
             listening = runner.addresses[0]

@@ -115,3 +115,12 @@ async def test_any_free_port_is_another_one_each_time(caplog: pytest.LogCaptureF
     caplog.set_level("INFO", "bot_core.health")
     async with health_listener("127.0.0.1:0", _bot("1")), health_listener("127.0.0.1:0", _bot("2")):
         assert len({record.getMessage() for record in caplog.records}) == 2
+
+
+@pytest.mark.asyncio
+async def test_one_address_that_is_written_in_two_ways_is_told(unused_tcp_port: int) -> None:
+    async with health_listener(f"127.0.0.1:{unused_tcp_port}", _bot("1")):
+        with pytest.raises(ConfigurationError, match=f"write '127.0.0.1:{unused_tcp_port}', as another bot"):
+            async with health_listener(f"0.0.0.0:{unused_tcp_port}", _bot("2")):
+                pass
+        assert (await _ask(unused_tcp_port))[0] == 200
