@@ -82,7 +82,7 @@ async def test_a_bot_sends_a_picture_by_url(seaweed: S3Server, monkeypatch: pyte
         if name != "verify":
             monkeypatch.setenv(f"QQMEDIA_S3_{name.upper()}", value)
     async with Sandbox.open() as sandbox:
-        adapter = qq_group("any secret", api_base=sandbox.api_base, default_chain_builder="s3")
+        adapter = qq_group("secret", api_base=sandbox.api_base, default_chain_builder="s3")
         bot = AmiyaBot(appid="102000001", token="", adapter=adapter)
 
         @bot.on_message(keywords=["picture"])
