@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import uuid4
 
+from bot_core.qq_group.chain_builder import QQGroupChainBuilder
 from qqmedia import (
     MediaFormatError,
     MediaHost,
@@ -207,8 +208,11 @@ class HostDesk:
 
     async def keep(self, upload: Upload) -> str:
         """Store it; a stranger's builder is asked as it is for a picture."""
+        url: str | None
         if isinstance(self._builder, MediaHost):
             url = (await self._builder.keep(upload)).url
+        elif isinstance(self._builder, QQGroupChainBuilder):
+            url = await self._builder.keep(upload)
         elif isinstance(self._builder, SupportsPublish):
             url = (await self._builder.publish(upload)).url
         else:

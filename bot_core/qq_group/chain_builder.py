@@ -13,7 +13,7 @@ from typing import Final
 import qqmedia
 from bot_core.qq_group.options import QQGroupChainBuilderOptions, check_options
 from bot_core.qq_group.server_address import ServerAddress, server_address
-from qqmedia import ChainBuilder, MediaKind, MediaSource, Reach, SupportsPublish, is_url
+from qqmedia import ChainBuilder, MediaHost, MediaKind, MediaSource, Reach, Upload, is_url
 
 __all__ = ("QQGroupChainBuilder",)
 
@@ -37,7 +37,7 @@ class QQGroupChainBuilder(ChainBuilder):
         check_options("options", self.options)
         self.file_caches: dict[str, str] = {}
         self._stack: AsyncExitStack | None = None
-        self._host: SupportsPublish | None = None
+        self._host: MediaHost | None = None
         self._address: ServerAddress | None = None
         self._base = ""  # what the URLs of the open server begin with, once one is known
         self._opening: asyncio.Lock | None = None
@@ -91,6 +91,16 @@ class QQGroupChainBuilder(ChainBuilder):
         """Store the video and return its URL; a link is returned as it is."""
         return await self._publish(MediaKind.VIDEO, video_file)
 
+    async def keep(self, upload: Upload) -> str | None:
+        """Store it for good, and return its URL; `None` where the server could not be started."""
+        hosted = await (await self._opened()).keep(upload)
+        return None if hosted.url is None else self._under_domain(hosted.url)
+
+    @property
+    def own_addresses(self) -> tuple[str, ...]:
+        """What the URLs of its server begin with; empty until it is open."""
+        return self._host.own_addresses if self._host is not None else ()
+
     @asynccontextmanager
     async def opened(self, *, platform_on_loopback: bool) -> AsyncIterator[None]:
         """Serve during the block; the last of several blocks closes what the first one opened."""
@@ -136,8 +146,11 @@ class QQGroupChainBuilder(ChainBuilder):
             hosted = await host.publish(upload)
             if hosted.url is None:  # the server could not be started: the bytes are what there is
                 return await asyncio.to_thread(upload.read)
-            self._base, name = hosted.url.rsplit("/", 1)
-            return f"{self.domain.rstrip('/')}/{name}"
+            return self._under_domain(hosted.url)
+
+    def _under_domain(self, url: str) -> str:
+        self._base, name = url.rsplit("/", 1)
+        return f"{self.domain.rstrip('/')}/{name}"
 
     def _settled(self) -> ServerAddress:
         """Return what the options say, else the environment and the settings file, which is read only once."""
@@ -148,7 +161,7 @@ class QQGroupChainBuilder(ChainBuilder):
     def _names_a_tunnel(self) -> bool:
         return type(self).domain is not QQGroupChainBuilder.domain
 
-    async def _opened(self) -> SupportsPublish:
+    async def _opened(self) -> MediaHost:
         if self._opening is None:
             self._opening = asyncio.Lock()
         async with self._opening:
@@ -157,7 +170,7 @@ class QQGroupChainBuilder(ChainBuilder):
             await asyncio.to_thread(self._settled)
             settings = self.options.server_settings()
             stack = AsyncExitStack()
-            host: SupportsPublish = await stack.enter_async_context(
+            host = await stack.enter_async_context(
                 qqmedia.open_host("local", platform_on_loopback=self._platform_on_loopback, **settings)
             )
             self._stack, self._host = stack, host

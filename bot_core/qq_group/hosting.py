@@ -41,8 +41,9 @@ class Hosting:
     @property
     def own_servers(self) -> tuple[str, ...]:
         """Host and port of each media server of this very bot: links to it can be fetched, however private it is."""
-        urls = self.host.own_addresses if isinstance(self.host, qqmedia.MediaHost) else ()
-        return tuple(f"{_host_of(URL(url))}:{URL(url).port}" for url in urls)
+        servers = [one for one in (self.host, self.builder) if isinstance(one, qqmedia.MediaHost | QQGroupChainBuilder)]
+        urls = {URL(url) for one in servers for url in one.own_addresses}
+        return tuple(f"{_host_of(url)}:{url.port}" for url in urls)
 
 
 def _host_of(url: URL) -> str:

@@ -19,6 +19,7 @@ from bot_core.chain import Chain
 from bot_core.errors import MediaRefusedError
 from bot_core.message import Message
 from bot_core.qq_group.attachments import Attachment, safe_name
+from bot_core.qq_group.chain_builder import QQGroupChainBuilder
 from bot_core.qq_group.events import incoming
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
 from bot_core.sandbox import Sandbox, SandboxOptions
@@ -167,7 +168,10 @@ class Names:
 
 
 @pytest.mark.asyncio
-async def test_what_is_kept_is_sent_again_where_only_this_machine_can_fetch_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_builder", [False, True], ids=["driver", "builder"])
+async def test_what_is_kept_is_sent_again_where_only_this_machine_can_fetch_it(
+    tmp_path: Path, by_builder: bool
+) -> None:
     """Also by the next process, which has put nothing, and in markdown; another link to this machine is refused."""
     async with Sandbox.open(SandboxOptions(refuse_private=True)) as sandbox:
         kit = Kit(sandbox, tmp_path)
@@ -175,9 +179,14 @@ async def test_what_is_kept_is_sent_again_where_only_this_machine_can_fetch_it(t
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         options = QQGroupChainBuilderOptions("127.0.0.1", port, str(tmp_path / "resource"))
-        async with kit.start(options=options) as bot:
+
+        def builder() -> QQGroupChainBuilder | None:
+            return QQGroupChainBuilder(options) if by_builder else None
+
+        more: dict[str, Any] = {} if by_builder else {"options": options}
+        async with kit.start(builder=builder(), **more) as bot:
             url = await (await received(kit, bot, png(9), filename="a.png")).keep()
-        async with kit.start(resolver=Names(), options=options) as bot:
+        async with kit.start(resolver=Names(), builder=builder(), **more) as bot:
             _, data = await kit.hear(bot)
             await send(bot, Chain(data, at=False).image(url))
             await send(bot, Chain(data, at=False).markdown_content(f"![a]({url})"))
