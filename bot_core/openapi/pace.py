@@ -63,16 +63,16 @@ class Rates:
         files: Uploads by one call, and parts of streams.
         slow: Steps of a chunked upload, recalls.
         other: Any other call.
-        chat: Messages to one chat, unasked or where the platform says that the chat has too many.
-        unasked: Unasked messages to all chats of a kind together, for a bot that is not certified.
+        chat: Messages to one chat, unasked or where the platform says that the chat has too many: 20 in any minute.
+        unasked: Unasked messages to all chats of a kind together, for a bot that is not certified: 30 in any minute.
     """
 
     messages: Rate = Rate(100, 100)
     files: Rate = Rate(50, 50)
     slow: Rate = Rate(10, 10)
     other: Rate = Rate(50, 50)
-    chat: Rate = Rate(20 / 60, 5)
-    unasked: Rate = Rate(30 / 60, 5)
+    chat: Rate = Rate(15 / 60, 5)
+    unasked: Rate = Rate(25 / 60, 5)
 
 
 class Pacer:

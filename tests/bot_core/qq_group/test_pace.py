@@ -10,7 +10,8 @@ import pytest
 from bot_core.chain import Chain
 from bot_core.errors import OpenAPIError, RateLimitedError
 from bot_core.openapi.pace import Pace, Pacer, Rate, Rates
-from bot_core.sandbox import Sandbox
+from bot_core.sandbox import Sandbox, SandboxOptions
+from bot_core.sandbox._option_groups import LimitOptions
 from tests.bot_core.qq_group.sending_kit import Kit, Time, send, text
 
 pytestmark = pytest.mark.asyncio
@@ -234,3 +235,19 @@ async def test_a_token_that_was_given_to_one_who_gave_up_meanwhile_is_not_lost()
         asyncio.CancelledError,
     ]
     assert await cost(pace, time, 1) == 0
+
+
+@pytest.mark.parametrize("pace", ["documented", "adaptive"])
+async def test_unasked_messages_of_some_minutes_keep_within_what_is_documented(tmp_path: Path, pace: Pace) -> None:
+    time = Time()
+    options = SandboxOptions(limits=LimitOptions.documented(), clock=lambda: time.now)
+    async with Sandbox.open(options) as sandbox:
+        kit = Kit(sandbox, tmp_path)
+        kit.time = time
+        adapter = kit.adapter(pace=pace)
+        async with adapter.open():
+            for number in range(70):
+                await adapter.send_message(Chain().text(f"{number}"), channel_id=f"G{number % 2}")
+        assert len(sandbox.arrived) == 70
+        assert bool(sandbox.refused) == (pace == "adaptive")
+        assert time.now - 1000 < 5 * 60
