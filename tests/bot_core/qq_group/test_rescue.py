@@ -376,7 +376,7 @@ async def test_a_link_that_is_passed_over_and_cannot_be_fetched_here_is_given_to
     link = (await sandbox.attachment(png(1), filename="a.png"))["url"]
     async with outbox(sandbox, options=QQGroupChainBuilderOptions(media_max_bytes=10)) as out:
         sandbox.faults.answer("files", status=400, code=850026, times=2)
-        with pytest.raises(MediaRefusedError, match="more than 10 bytes|10 are allowed"):
+        with pytest.raises(MediaRefusedError, match=r"has \d+ bytes, 10 are allowed"):
             await out.image(link)
         delivery = await out.image(link)
         assert (delivery.way, delivery.tries) == ("url", 1)
