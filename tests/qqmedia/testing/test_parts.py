@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import aiohttp
 import pytest
@@ -19,6 +21,7 @@ from qqmedia import ConfigurationError, DriverSpec, MediaKind, Upload
 from qqmedia._keys import valid_key
 from qqmedia.sniff import sniff
 from qqmedia.testing import (
+    DriverConformance,
     FaultyProxy,
     ManualClock,
     MemoryDriver,
@@ -229,6 +232,31 @@ async def test_a_driver_without_settings_takes_none() -> None:
     with pytest.raises(ConfigurationError, match="driver 'memory' has no settings; got port"):
         async with open_driver(spec, port=1):
             pass
+
+
+class Guessing(MemoryDriver):
+    """Goes by the extension of a name, as a web server over a folder does, and has not heard of silk."""
+
+    async def put(self, upload: Upload, /) -> str:
+        known = {"png": "image/png", "jpg": "image/jpeg"}
+        guessed = known.get(upload.key.rpartition(".")[2], "application/octet-stream")
+        return await super().put(replace(upload, content_type=guessed))
+
+
+class ByExtension(DriverConformance):
+    types_by_extension: ClassVar[bool] = True
+
+
+@pytest.mark.asyncio
+async def test_a_store_that_goes_by_the_extension_says_so_and_passes() -> None:
+    async with Guessing().serve() as driver:
+        await ByExtension().test_content_type_is_the_uploads(driver, MediaKind.IMAGE, "image/jpeg")
+        with pytest.raises(pytest.skip.Exception, match=r"does not know hint\.silk; where it can be taught"):
+            await ByExtension().test_content_type_is_the_uploads(driver, MediaKind.VOICE, "audio/silk")
+        with pytest.raises(AssertionError):
+            await ByExtension().test_content_type_is_the_uploads(driver, MediaKind.VIDEO, "video/mp4")
+        with pytest.raises(AssertionError, match="Then set `types_by_extension = True`"):
+            await DriverConformance().test_content_type_is_the_uploads(driver, MediaKind.IMAGE, "image/png")
 
 
 def test_the_url_of_an_upload_may_be_asked_for_a_week() -> None:
