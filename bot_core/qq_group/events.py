@@ -73,10 +73,10 @@ def incoming(
         complain: Is told why one cannot be used.
     """
     if name not in MESSAGE_EVENTS:
-        event = Event(instance, name, dict(data) if isinstance(data, Mapping) else {}, event_id)
+        event = Event(instance, name, dict(data) if isinstance(data, _OBJECT) else {}, event_id)
         _read_event(event)
         return event
-    if not isinstance(data, Mapping):
+    if not isinstance(data, _OBJECT):
         complain(f"{name} skipped: its data is {type(data).__name__}, not an object")
         return None
     message = Message(instance, dict(data))
