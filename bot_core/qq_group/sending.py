@@ -42,6 +42,8 @@ _UPLOAD_AGAIN: Final = frozenset({304080, 304082, 304083, 40034004})
 _SHOW_AGAIN: Final = frozenset({40034141})
 # The text is longer than the platform takes, which names no figure.
 _TOO_LONG: Final = frozenset({40054007, 40054018})
+# From here on a picture is a file card to the platform (PLATFORM 2.4; whether it means MB or MiB is not known).
+_LARGEST_PICTURE_BYTES: Final = 20_000_000
 # Shorter text is refused for another reason.
 _SURELY_TAKEN: Final = 100
 # How many media of one chain are made ready at once.
@@ -374,7 +376,7 @@ class Sender:
         if run.timeout is None:
             post.until = self._until(run)
         post.body["media"] = {"file_info": file_info}
-        if delivery.kind == MediaKind.FILE.value and "content" in post.body:
+        if "content" in post.body and (delivery.kind == MediaKind.FILE.value or delivery.size > _LARGEST_PICTURE_BYTES):
             # The platform shows no text beside a card.
             await self._say_apart(run, post, post.body.pop("content"))
         return file_info, delivery

@@ -111,7 +111,7 @@ class MessageDesk:
         media = None
         if msg_type == MsgType.MEDIA:
             media = self._files.lookup(appid, target.scene, body["media"].get("file_info"))
-            if media.file_type is not FileType.IMAGE:
+            if media.file_type is not FileType.IMAGE or media.as_card:
                 content = ""  # people do not see it
         if self._limits:
             self._limits.check(appid, target, proactive=incoming is None)

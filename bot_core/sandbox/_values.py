@@ -132,7 +132,8 @@ class Arrived:
         event_id: Which event it answers, or `None`; with neither it is a proactive message.
         msg_seq: Its number among the answers.
         msg_type: As in PLATFORM 3.2.
-        content: The text that people see; markdown as it was written. Text beside a video, voice or file is not shown.
+        content: The text that people see; markdown as it was written. Text beside a video, a voice or a file card is
+            not shown.
         media: The medium, if any.
         pictures: Pictures in its markdown.
         body: The whole request.

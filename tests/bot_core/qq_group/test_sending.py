@@ -330,6 +330,19 @@ async def test_the_text_of_a_picture_that_becomes_a_file_card_goes_by_itself(kit
     assert picture.message_id
 
 
+async def test_so_does_the_text_of_a_picture_that_is_too_large_to_be_shown_as_one(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QQMEDIA_IMAGE_CONVERT", "off")
+    large = png() + bytes(20 * 1024 * 1024)
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        assert len(await send(bot, Chain(data, at=False).text("look").image(large))) == 2
+    assert shown(kit.sandbox) == [("look", ""), ("", "IMAGE")]
+    assert kit.sandbox.arrived[1].media is not None
+    assert kit.sandbox.arrived[1].media.as_card
+
+
 async def test_such_a_text_needs_a_reply_of_its_own(kit: Kit) -> None:
     async with kit.start() as bot:
         _, data = await kit.hear(bot)
