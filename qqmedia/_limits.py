@@ -25,24 +25,22 @@ def total_seconds(idle_seconds: float, size: int) -> float:
     return idle_seconds + size / SLOWEST_BYTES_PER_SECOND
 
 
-def idle_limit(
-    upload: Upload, seconds: float, total: float
-) -> tuple[Upload, AbstractAsyncContextManager[asyncio.Timeout]]:
+def idle_limit(upload: Upload, seconds: float) -> tuple[Upload, AbstractAsyncContextManager[asyncio.Timeout]]:
     """Return the upload to be put, and the block to put it in.
 
-    The block ends with `TimeoutError` when nobody has read from the upload for so many seconds, or after `total` ones.
+    The block ends with `TimeoutError` when nobody has read from the upload for so many seconds.
     """
     if upload.size < _WATCHED_FROM_BYTES:
-        return upload, asyncio.timeout(min(seconds, total))
+        return upload, asyncio.timeout(seconds)
     progress = _Progress()
-    return _watched(upload, progress), _while_it_moves(progress, seconds, total)
+    return _watched(upload, progress), _while_it_moves(progress, seconds)
 
 
 @asynccontextmanager
-async def _while_it_moves(progress: _Progress, seconds: float, total: float) -> AsyncIterator[asyncio.Timeout]:
+async def _while_it_moves(progress: _Progress, seconds: float) -> AsyncIterator[asyncio.Timeout]:
     loop = asyncio.get_running_loop()
     handle: asyncio.TimerHandle | None = None
-    async with asyncio.timeout(total) as limit:
+    async with asyncio.timeout(None) as limit:
 
         def look() -> None:
             nonlocal handle

@@ -108,8 +108,13 @@ class OpenDriver:
             StorageError: In the driver's own class, with the names of driver and object, and what to change.
         """
         async with self._slots:
+            total = total_seconds(self._policy.put_timeout, upload.size)
             try:
-                url = await self._put_within(upload, total_seconds(self._policy.put_timeout, upload.size))
+                # Beside the limit of each try: a driver that tidies up after that one must not do so for ever.
+                async with asyncio.timeout(total):
+                    url = await self._put_with_retries(upload)
+            except TimeoutError as error:
+                raise self._too_slow(f"store {upload.key}", total) from error
             except StorageError as error:
                 raise self._translated(error, f"could not store {upload.key}") from error
         return self._checked(url)
@@ -128,26 +133,18 @@ class OpenDriver:
         except Exception as error:
             raise self._translated(error, f"could not delete {key}") from error
 
-    async def _put_within(self, upload: Upload, total: float) -> str | None:
-        """Put it, with all tries in so many seconds."""
-        clock = asyncio.get_running_loop().time
-        began = clock()
+    async def _put_with_retries(self, upload: Upload) -> str | None:
         try:
-            return await self._put_once(upload, total)  # as a rule that is all
+            return await self._put_once(upload)  # as a rule that is all, and what stamina keeps costs as much
         except StorageError as error:
             if not error.may_pass:
                 raise
             first = error
-        left = total - (clock() - began)
-        try:
-            async with asyncio.timeout(left):
-                return await self._again(first, lambda: self._put_once(upload, left))
-        except TimeoutError as error:
-            raise self._too_slow(f"store {upload.key}", total) from error
+        return await self._again(first, lambda: self._put_once(upload))
 
-    async def _put_once(self, upload: Upload, total: float) -> str | None:
+    async def _put_once(self, upload: Upload) -> str | None:
         seconds = self._policy.put_timeout
-        watched, limit = idle_limit(upload, seconds, total)
+        watched, limit = idle_limit(upload, seconds)
         try:
             async with limit:
                 return await self._driver.put(watched)
