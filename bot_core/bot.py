@@ -8,6 +8,7 @@ from typing import Final
 
 from bot_core.adapter import Adapter, AdapterFactory, MessageHandle
 from bot_core.chain import Chain
+from bot_core.collector import unwalked
 from bot_core.dispatcher import Dispatcher
 from bot_core.errors import BotError
 from bot_core.handlers import HandlerBook, HandlerBooks
@@ -106,7 +107,8 @@ class AmiyaBot(HandlerBook):
             with interrupts(self._interrupted):
                 health = health_listener(getattr(self.instance, "health", None), self.status, lambda: self._given_up)
                 async with health, self.instance.open():
-                    await self._serve()
+                    with unwalked():
+                        await self._serve()
         finally:
             self._ended.set()
         if self._exit is not None:

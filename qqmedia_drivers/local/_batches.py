@@ -9,15 +9,17 @@ from typing import Final, TypeAlias
 
 __all__ = ("Batches",)
 
-# Trips begin this far apart: one that carries a single picture costs twice what writing it does. Who comes after a
-# pause does not wait, and in a crowd nobody notices.
+# In a crowd, trips begin this far apart: one that carries a single picture costs twice what writing it does.
 _APART_SECONDS: Final = 0.004
 
 Call: TypeAlias = Callable[[], None]
 
 
 class Batches:
-    """Runs calls in a thread, one after another. Those that come close together share a trip."""
+    """Runs calls in a thread, one after another. Those that come close together share a trip.
+
+    Nobody waits for company who came alone: only where the trip before carried several, the next one is a little later.
+    """
 
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
@@ -46,7 +48,7 @@ class Batches:
 
     def _set_off(self, loop: asyncio.AbstractEventLoop) -> None:
         batch, self._waiting = self._waiting, []
-        self._not_before = loop.time() + _APART_SECONDS
+        self._not_before = loop.time() + _APART_SECONDS if len(batch) > 1 else 0.0
         trip = loop.run_in_executor(self._pool, _run, [call for call, _ in batch])
         trip.add_done_callback(lambda over: self._arrived([done for _, done in batch], over))
 

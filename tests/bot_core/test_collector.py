@@ -1,0 +1,42 @@
+"""What was there when a bot started is not walked over by the garbage collector, as long as some bot runs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from tests.fakes.adapter import make_bot, running, settled
+
+
+@pytest.mark.asyncio
+async def test_what_was_there_is_left_alone_until_the_last_bot_has_ended() -> None:
+    first, first_adapter = make_bot()
+    second, _ = make_bot()
+    assert gc.get_freeze_count() == 0
+    async with running(second):
+        task = asyncio.create_task(first.start())
+        await first_adapter.listening.wait()
+        assert gc.get_freeze_count() > 10_000
+        await first.close()
+        await task
+        await settled()
+        assert gc.get_freeze_count() > 10_000
+    assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.asyncio
+async def test_what_comes_later_is_collected_as_ever() -> None:
+    class Node:
+        myself: Node
+
+    bot, _ = make_bot()
+    async with running(bot):
+        node = Node()
+        node.myself = node
+        gone = weakref.ref(node)
+        del node
+        gc.collect()
+        assert gone() is None
