@@ -16,6 +16,7 @@ __all__ = ("check_host", "listening")
 
 # Calls that still run when the sandbox ends are cancelled after this.
 _SHUTDOWN_SECONDS: Final = 0.2
+_LAST_PORT: Final = 65535
 
 Handler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -25,8 +26,10 @@ async def listening(handle: Handler, host: str, port: int) -> AsyncIterator[str]
     """Serve until the block ends; give the address.
 
     Raises:
-        ConfigurationError: The port is taken.
+        ConfigurationError: The port is taken, or there is none of that number.
     """
+    if not 0 <= port <= _LAST_PORT:
+        raise ConfigurationError(f"port must be a number of 0 to {_LAST_PORT}, got {port}; 0 takes a free one (--port)")
     runner = web.ServerRunner(web.Server(handle, access_log=None), shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:

@@ -106,6 +106,9 @@ async def test_errors_are_one_line_and_say_what_to_do(play: Any) -> None:
     code, _, err = await run("sandbox", "--public-name", "pics.example.com")
     assert (code, err.count("\n")) == (2, 1)
     assert "NAME=ADDRESS" in err
+    code, _, err = await run("sandbox", "--port", "99999")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "0 to 65535, got 99999" in err
     async with play() as (sandbox, bot):
         code, out, _ = await run("say", "x", "--sandbox", sandbox.api_base, "--wait", "0.1")
         assert (code, out) == (1, "no answer within 0.1 s\n")
