@@ -183,9 +183,7 @@ class Publisher:
     async def _ask(self, answerers: Sequence[Answerer], upload: Upload) -> HostedMedia | None:
         medium = await self._as_hooks_take_it(upload)
         for answerer in answerers:
-            answer = answerer.ask(medium)
-            if inspect.isawaitable(answer):
-                answer = await answer
+            answer = await _answer(answerer, upload.kind, medium)
             match answer:
                 case None | "" | b"":
                     continue
@@ -355,6 +353,20 @@ class _Shelf:
             done.set()
         if media is not None:
             self._publisher.announce(media, up=False)
+
+
+async def _answer(answerer: Answerer, kind: MediaKind, medium: bytes | str) -> object:
+    """Ask one of them; what a stranger's code raises is told with its name, and lets the bytes go up."""
+    try:
+        answer = answerer.ask(medium)
+        return await answer if inspect.isawaitable(answer) else answer
+    except QQMediaError:
+        raise
+    except Exception as error:
+        raise DriverBrokenError(
+            f"plugin {answerer.name!r} failed in get_{kind}: {type(error).__name__}: {error};"
+            " QQMEDIA_BLOCK keeps an installed plugin out"
+        ) from error
 
 
 def _without_content(upload: Upload) -> Upload:

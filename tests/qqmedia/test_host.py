@@ -427,6 +427,28 @@ async def test_bytes_of_a_hook_are_judged_like_any_others(tmp_path: Path) -> Non
             await host.get_image(PNG)
 
 
+class Failing:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    @hookimpl
+    async def get_image(self, image: bytes) -> None:
+        raise self.error
+
+
+@pytest.mark.asyncio
+async def test_what_a_hook_raises_is_told_with_its_name_and_errors_of_ours_stay_as_they_are() -> None:
+    with pytest.raises(DriverBrokenError, match=r"plugin 'Failing#2' failed in get_image: KeyError: 'id'") as caught:
+        async with memory_host(plugins=[Failing(KeyError("id"))]) as host:
+            await host.get_image(PNG)
+    assert isinstance(caught.value.__cause__, KeyError)
+    ours = StorageUnavailableError("down")
+    with pytest.raises(StorageUnavailableError) as other:
+        async with memory_host(plugins=[Failing(ours)]) as host:
+            await host.get_image(PNG)
+    assert other.value is ours
+
+
 class Paths:
     """A plugin that only looks."""
 
