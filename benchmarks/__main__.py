@@ -29,7 +29,7 @@ Bots = tuple[BotUnderTest, BotUnderTest]
 ROUNDS = 5
 VOICE_ROUNDS = 3
 VOICES_PER_ROUND = 30
-# Beside the program, as the folder of a bot is. Where thousands of files were removed in the last minutes, as tests do it
+# Beside the program, as the folder of a bot is. Where thousands of files were removed in the last minutes, as tests do
 # in the folder for temporary files, ext4 takes 0.2 ms to make one: it passes over their inodes.
 BUILD = Path(__file__).parents[1] / "build"
 VOICES = VOICE_ROUNDS * (5 + 2 * VOICES_PER_ROUND)
