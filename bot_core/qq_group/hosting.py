@@ -16,7 +16,8 @@ import qqmedia
 from bot_core.qq_group.builders import Builder, as_builder, start_builder
 from bot_core.qq_group.chain_builder import QQGroupChainBuilder
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
-from qqmedia import MediaKind, Reach, SupportsPublish
+from bot_core.qq_group.reaching import may_fetch_from
+from qqmedia import MediaKind, SupportsPublish
 from qqmedia.settings import chosen_driver
 
 __all__ = ("Hosting", "open_hosting")
@@ -78,7 +79,7 @@ async def open_hosting(
         if names is not None:
             settings = _server_settings(options, names)
             host = await stack.enter_async_context(qqmedia.open_host(names, **shared, **settings))
-            _tell_reach(host)
+            _tell_reach(host, platform_on_loopback=platform_on_loopback)
             yield Hosting(host, host)
             return
         if isinstance(given, SupportsPublish):
@@ -86,7 +87,7 @@ async def open_hosting(
             start_builder(given)
             if isinstance(given, qqmedia.MediaHost):
                 await _open_now(given)
-                _tell_reach(given)
+                _tell_reach(given, platform_on_loopback=platform_on_loopback)
             yield Hosting(given, given)
             return
         builder = as_builder(given)
@@ -124,8 +125,10 @@ def _warn_of_unused(options: QQGroupChainBuilderOptions, beside: str) -> None:
         logger.warning("default_chain_builder_options: %s means nothing beside %s", ", ".join(sorted(settings)), beside)
 
 
-def _tell_reach(host: qqmedia.MediaHost) -> None:
-    if host.reach is Reach.PRIVATE and not host.idle:  # else a warning has told more
+def _tell_reach(host: qqmedia.MediaHost, *, platform_on_loopback: bool) -> None:
+    if host.idle:  # a warning has told more
+        return
+    if not may_fetch_from(host, platform_on_loopback=platform_on_loopback):
         logger.info(
             "media go to the platform as bytes, as it cannot fetch anything from here (%s); to serve them by URL, set "
             "public_url (QQMEDIA_LOCAL_PUBLIC_URL) or another driver (QQMEDIA_DRIVER)",

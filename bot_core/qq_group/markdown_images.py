@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from bot_core.adapter import Delivery
 from bot_core.errors import OpenAPIError
 from bot_core.qq_group.builders import Builder, as_builder, ask
+from bot_core.qq_group.reaching import may_fetch, may_fetch_from
 from qqmedia import (
     DriverBrokenError,
     MediaError,
@@ -209,10 +210,10 @@ class MarkdownImages:
 
     async def _url(self, upload: Upload, wide: SupportsPublish | None, builder: Builder) -> str | None:
         if wide is not None:
-            if wide.reach is Reach.PRIVATE:
+            if not may_fetch_from(wide, platform_on_loopback=self._platform_on_loopback):
                 return None
             hosted = await wide.publish(upload)
-            return hosted.url if hosted.reach is not Reach.PRIVATE else None
+            return hosted.url if may_fetch(hosted, wide, platform_on_loopback=self._platform_on_loopback) else None
         answer = await ask(
             as_builder(builder), MediaKind.IMAGE, await asyncio.to_thread(upload.read), self._hosting.host
         )

@@ -10,7 +10,7 @@ from bot_core.adapter import Delivery
 from bot_core.elements import File, Image, Video, Voice
 from bot_core.openapi.values import FileType
 from bot_core.qq_group.trying import Trail
-from qqmedia import MediaKind, MediaSource, MediaSourceError, Reach, SupportsPublish, Upload
+from qqmedia import MediaKind, MediaSource, MediaSourceError, SupportsPublish, Upload
 
 if TYPE_CHECKING:
     from bot_core.qq_group.render import Medium
@@ -46,11 +46,6 @@ class Ready:
     filename: str | None = None
     given: MediaSource | None = field(default=None, repr=False)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack, repr=False, compare=False)
-
-    @property
-    def hostable(self) -> bool:
-        """Whether the platform may be able to fetch it."""
-        return self.host is not None and self.host.reach is not Reach.PRIVATE
 
 
 def as_card(ready: Ready) -> Ready:

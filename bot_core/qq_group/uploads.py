@@ -23,6 +23,7 @@ from bot_core.qq_group.builders import Builder, as_builder, ask, check_link
 from bot_core.qq_group.chain_builder import QQGroupChainBuilder
 from bot_core.qq_group.file_info import FileInfoKey, FileInfoStore, usable_seconds
 from bot_core.qq_group.media import FILE_TYPES, Ready, as_card, delivery_of, last_part, parts_of
+from bot_core.qq_group.reaching import may_fetch, may_fetch_from
 from bot_core.qq_group.reuse import Reuse
 from bot_core.qq_group.trying import Sleep, Trail, may_pass, repeat
 from qqmedia import (
@@ -31,7 +32,6 @@ from qqmedia import (
     MediaError,
     MediaKind,
     MediaSource,
-    Reach,
     StorageError,
     SupportsPublish,
     Upload,
@@ -258,7 +258,7 @@ class Uploads:
         hosted = await self._published(ready, upload)
         if hosted is not None:
             upload, url = hosted.upload, hosted.url  # a plugin may have answered with other bytes
-            if url is not None and hosted.reach is not Reach.PRIVATE and not self._rescue.passes_over(url):
+            if url is not None and not self._rescue.passes_over(url):
                 info = await self._by_url(ready, target, url, trail)
                 if isinstance(info, FileInfo):
                     return _Got(info, delivery_of(ready, upload, "url", trail, url=url))
@@ -272,9 +272,12 @@ class Uploads:
             return await self._made_acceptable(ready, upload, target, trail, error)
 
     async def _published(self, ready: Ready, upload: Upload) -> HostedMedia | None:
-        """Return where it can be fetched; `None`: the media host is of no use now."""
+        """Return where the platform can fetch it, if anywhere; `None`: the media host is of no use now."""
         host = ready.host
-        if host is None or not ready.hostable or self._rescue.passes_over_host(host):
+        on_loopback = self._platform_on_loopback
+        if host is None or not may_fetch_from(host, platform_on_loopback=on_loopback):
+            return None
+        if self._rescue.passes_over_host(host):
             return None
         try:
             hosted = await host.publish(upload)
@@ -283,7 +286,7 @@ class Uploads:
             return None
         if hosted.url is not None:
             self._rescue.gave(host, hosted.url)
-        return hosted
+        return hosted if may_fetch(hosted, host, platform_on_loopback=on_loopback) else replace(hosted, url=None)
 
     async def _by_url(self, ready: Ready, target: Target, url: str, trail: Trail) -> FileInfo | OpenAPIError:
         """Let the platform fetch a URL, and once again if that may help; return why not, where another way may do.

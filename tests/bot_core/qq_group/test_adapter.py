@@ -536,13 +536,18 @@ async def test_a_host_that_was_given_open_stays_open(sandbox: Sandbox, start: St
         assert str(await host.get_image(png())).startswith("http")
 
 
-async def test_a_host_that_nobody_opened_opens_with_the_bot(sandbox: Sandbox, start: Start, tmp_path: Path) -> None:
+async def test_a_host_that_nobody_opened_opens_with_the_bot(
+    sandbox: Sandbox, start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And nobody has to tell it that the platform is on this machine, too."""
+    caplog.set_level(logging.INFO, "bot_core.qq_group")
     local = {"host": "127.0.0.1", "port": 0, "resource_path": str(tmp_path / "own")}
-    host = qqmedia.open_host("local", platform_on_loopback=True, **local)
+    host = qqmedia.open_host("local", **local)
     async with start(lambda data: Chain(data).image(png()), default_chain_builder=host):
         [answer] = await sandbox.replies(await sandbox.say("hi"))
         assert answer.media is not None
         assert answer.media.way == "url"
+        assert "as bytes" not in caplog.text
     await host.aclose()
 
 
