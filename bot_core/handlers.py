@@ -10,7 +10,7 @@ from bot_core.adapter import Adapter
 from bot_core.calls import describe, describe_place
 from bot_core.chain import Chain
 from bot_core.message import Event, Message
-from bot_core.router import GroupConfig, Handler, Keywords, compile_keywords, longest_first
+from bot_core.router import GroupConfig, Handler, Keywords, compile_keywords, longest_first, words
 from bot_core.tasks import TimedTasks
 
 if TYPE_CHECKING:
@@ -106,12 +106,14 @@ class HandlerBook:
             level: Who has the highest gets the message; by default 1, for a pattern the number of its groups.
 
         Raises:
-            TypeError: A keyword is none.
+            TypeError: A keyword, a prefix or the level is none.
         """
+        if level is not None and not isinstance(level, (int, float)):
+            raise TypeError(f"level is a number; got {level!r}")
         matchers = () if verify is not None else compile_keywords(keywords, level)
         prefixes = check_prefix
         if prefixes is not None and not isinstance(prefixes, bool):
-            prefixes = longest_first([prefixes] if isinstance(prefixes, str) else prefixes)
+            prefixes = longest_first(words(prefixes, "check_prefix"))
 
         def register(function: MessageF) -> MessageF:
             if verify is None and not matchers:
@@ -169,8 +171,12 @@ class HandlerBook:
         self.version += 1
 
     def set_prefix_keywords(self, keyword: str | Sequence[str]) -> None:
-        """Add words, one of which a message must begin with unless it mentions the bot or is private."""
-        self.own_prefix_keywords.extend([keyword] if isinstance(keyword, str) else keyword)
+        """Add words, one of which a message must begin with unless it mentions the bot or is private.
+
+        Raises:
+            TypeError: One of them is none.
+        """
+        self.own_prefix_keywords.extend(words(keyword, "set_prefix_keywords"))
         self.version += 1
 
     def timed_task(

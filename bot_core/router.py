@@ -29,6 +29,7 @@ __all__ = (
     "compile_keywords",
     "cut_prefix",
     "longest_first",
+    "words",
 )
 
 _DEFAULT_LEVEL: Final = 1
@@ -267,6 +268,21 @@ def _compile(handler: Handler, order: int, config: GroupConfig, prefixes: tuple[
         keywords=handler.keywords,
         equals=tuple(keyword for keyword in handler.keywords if isinstance(keyword.keypoint, Equal)),
     )
+
+
+def words(given: object, name: str) -> list[str]:
+    """Return a word, or several, as a list.
+
+    Raises:
+        TypeError: It is anything else; `name` is where it was given.
+    """
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given, Iterable):
+        several = list(given)
+        if all(isinstance(word, str) for word in several):
+            return several
+    raise TypeError(f"{name} takes a word or a list of words; got {given!r}")
 
 
 def longest_first(prefixes: Iterable[str]) -> tuple[str, ...]:

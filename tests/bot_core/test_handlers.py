@@ -30,3 +30,19 @@ def test_a_handler_that_never_gets_a_message_is_told_with_its_line(caplog: pytes
     line = forgotten.__wrapped__.__code__.co_firstlineno  # type: ignore[attr-defined]
     [message] = caplog.messages
     assert f"forgotten ({__file__}:{line}) has neither keywords nor verify" in message
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"keywords": "x", "level": "high"}, "level is a number; got 'high'"),
+        ({"keywords": "x", "check_prefix": ["a", 5]}, r"check_prefix takes a word or a list of words; got \['a', 5\]"),
+        ({"keywords": ["x", 5]}, "keywords are str, .* got 5"),
+    ],
+)
+def test_what_would_stop_every_message_is_refused_where_it_is_written(given: Any, words: str) -> None:
+    bot = AmiyaBot(appid="1", token="2", adapter=qq_group(client_secret="3"))
+    with pytest.raises(TypeError, match=words):
+        bot.on_message(**given)
+    with pytest.raises(TypeError, match="set_prefix_keywords takes a word or a list of words; got 5"):
+        bot.set_prefix_keywords(5)  # type: ignore[arg-type]
