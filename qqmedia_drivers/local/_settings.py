@@ -51,14 +51,16 @@ def _server_options(given: object) -> object:
 
 def _as_dict(options: object) -> dict[str, Any]:
     """Return the keys that were set, of a mapping or of an object with attributes."""
-    items: Mapping[Any, Any]
     if isinstance(options, Mapping):
-        items = options
-    elif hasattr(options, "__dict__"):
-        items = {name: value for name, value in vars(options).items() if not name.startswith("_")}
-    else:
+        return {str(key): value for key, value in options.items() if value is not None}
+    own = vars(options) if hasattr(options, "__dict__") else {}
+    # What its class has, and what stands in slots or behind properties, is set as well; methods (of a `str`) are not.
+    named = {name: value for name in (*_KNOWN, *_RETIRED) if not callable(value := getattr(options, name, None))}
+    items = named | {name: value for name, value in own.items() if not name.startswith("_")}
+    found = {name: value for name, value in items.items() if value is not None}
+    if not found and not hasattr(options, "__dict__"):
         raise ValueError(f"expected a dict or an object with attributes, got {type(options).__name__}")
-    return {str(key): value for key, value in items.items() if value is not None}
+    return found
 
 
 class LocalSettings(BaseModel):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import secrets
 import subprocess
 import sys
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
@@ -52,6 +53,19 @@ def test_nonsense_is_refused(settings: Any, changes: dict[str, Any]) -> None:
 TLS = {"ssl_certfile": "c.pem", "ssl_keyfile": "k.pem"}
 
 
+class OfTheClass:
+    uvicorn_options: ClassVar = TLS
+    title = None
+
+    def methods_are_no_settings(self) -> None: ...
+
+
+@dataclasses.dataclass(slots=True)
+class InSlots:
+    ssl_certfile: str
+    ssl_keyfile: str
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -60,6 +74,8 @@ TLS = {"ssl_certfile": "c.pem", "ssl_keyfile": "k.pem"}
         SimpleNamespace(**TLS),
         SimpleNamespace(uvicorn_options=TLS, title=None),
         {"uvicorn_options": SimpleNamespace(**TLS)},
+        OfTheClass(),
+        InSlots(**TLS),
     ],
 )
 def test_a_certificate_is_taken_from_wherever_it_stands(
