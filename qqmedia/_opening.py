@@ -24,7 +24,6 @@ from qqmedia.driver import Driver, DriverSpec, SupportsCheck
 from qqmedia.errors import (
     ConfigurationError,
     DriverBrokenError,
-    DriverUnavailableError,
     QQMediaError,
     StorageError,
     StorageUnavailableError,
@@ -206,12 +205,12 @@ def _settle(choice: _Choice, found: FoundDriver, discovery: Discovery, keywords:
     if spec is None:  # `Discovery.driver` returns only what is ready
         raise DriverBrokenError(f"driver {choice.name!r} has no spec")
     others = [driver.name for driver in discovery.drivers]
-    model = _settings_model(choice, spec)
+    model = _settings_model(found, spec)
     settings = load_settings(model, choice.name, keywords, choice.section, other_names=others)
     return _Chosen(choice, found, spec, settings if spec.settings is not None else None)
 
 
-def _settings_model(choice: _Choice, spec: DriverSpec) -> type[BaseModel]:
+def _settings_model(found: FoundDriver, spec: DriverSpec) -> type[BaseModel]:
     from pydantic import BaseModel, create_model  # noqa: PLC0415 - only when a host opens
 
     if spec.settings is None:
@@ -219,17 +218,11 @@ def _settings_model(choice: _Choice, spec: DriverSpec) -> type[BaseModel]:
     try:
         model: Any = spec.settings if isinstance(spec.settings, type) else spec.settings()
     except ModuleNotFoundError as error:
-        raise _unavailable(choice, spec, error) from error
+        raise found.unavailable(f"it needs {error.name}, not installed") from error
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise DriverBrokenError(
-            f"driver {choice.name!r} gives {model!r:.80} as its settings; expected a pydantic model"
-        )
+        raise DriverBrokenError(f"driver {found.name!r} gives {model!r:.80} as its settings; expected a pydantic model")
     chosen: type[BaseModel] = model
     return chosen
-
-
-def _unavailable(choice: _Choice, spec: DriverSpec, error: ModuleNotFoundError) -> DriverUnavailableError:
-    return DriverUnavailableError(choice.name, extra=spec.extra, reason=f"it needs {error.name}, not installed")
 
 
 async def _open_drivers(request: Request, plan: _Plan, resources: Resources, stack: AsyncExitStack) -> list[OpenDriver]:
@@ -262,7 +255,7 @@ async def _open_driver(chosen: _Chosen, context: HostContext, policy: HostPolicy
             " (QQMEDIA_HOST_PUT_TIMEOUT) if the line is slow"
         ) from error
     except ModuleNotFoundError as error:
-        raise _unavailable(chosen.choice, chosen.spec, error) from error
+        raise found.unavailable(f"it needs {error.name}, not installed") from error
     except Exception as error:
         raise DriverBrokenError(
             f"driver {label!r} of {found.distribution} {found.version} does not open: {type(error).__name__}: {error}"

@@ -160,7 +160,7 @@ class DriverSpec:
             there is nothing to set. Unknown keys are refused by the host.
         open: Called with an instance of the settings (or `None`) and a `DriverContext`; the async context manager
             gives the `Driver` and closes on leaving what it opened.
-        extra: The pip extra that brings what this driver imports, for the error message.
+        extra: The extra of its distribution that brings what this driver imports, for the error message.
         requires: Import names of what it needs, looked for (not imported) by ``qqmedia drivers``.
         contract: Version of the driver contract that it is written for.
     """

@@ -67,14 +67,23 @@ class DriverUnavailableError(DriverError):
 
     Attributes:
         driver: Name of the driver.
-        extra: The extra of `qqmedia` (or of the driver's own distribution) that brings it, if known.
+        extra: The extra of the driver's distribution that brings it, if known.
+        requirement: What pip is to install; by default that extra of `qqmedia`.
     """
 
-    def __init__(self, driver: str, *, extra: str | None = None, reason: str | None = None) -> None:
+    def __init__(
+        self,
+        driver: str,
+        *,
+        extra: str | None = None,
+        reason: str | None = None,
+        requirement: str | None = None,
+    ) -> None:
         self.driver = driver
         self.extra = extra
+        self.requirement = requirement if requirement is not None else f"qqmedia[{extra}]" if extra else ""
         why = reason or "a package that it needs is not installed"
-        way_out = f'; run: pip install "qqmedia[{extra}]"' if extra else ""
+        way_out = f'; run: pip install "{self.requirement}"' if self.requirement else ""
         super().__init__(f"driver {driver!r} cannot be used: {why}{way_out}")
 
 

@@ -15,7 +15,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, Final, Literal, TypeAlias
 
@@ -40,6 +40,7 @@ __all__ = (
 
 ENTRY_POINT_GROUP: Final = "qqmedia"
 _OUR_EXTRAS: Final = frozenset({"cos", "oss", "s3"})
+_OF_THE_PROGRAM: Final = "(this program)"  # in the place of a distribution
 _NEAR: Final = 0.5  # how alike a name is that was meant: one letter of two, for names are as short as `s3`
 _ASKED_FOR: Final = {MediaKind.IMAGE: "get_image", MediaKind.VOICE: "get_voice", MediaKind.VIDEO: "get_video"}
 
@@ -72,6 +73,18 @@ class FoundDriver:
     spec: DriverSpec | None = None
     error: BaseException | None = field(default=None, repr=False)
     plugin: object = field(default=None, repr=False)
+
+    @property
+    def requirement(self) -> str:
+        """What pip is to install for the packages that it needs: the extra of its own distribution."""
+        if self.spec is None or self.spec.extra is None or self.distribution == _OF_THE_PROGRAM:
+            return ""
+        return f"{self.distribution}[{self.spec.extra}]"
+
+    def unavailable(self, reason: str) -> DriverUnavailableError:
+        """Return the error for one that lacks something."""
+        extra = self.spec.extra if self.spec else None
+        return DriverUnavailableError(self.name, extra=extra, reason=reason, requirement=self.requirement)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +149,7 @@ class Discovery:
                     f"driver {name!r} of {first.distribution} {first.version} is broken: {first.reason}"
                 ) from first.error
             case "missing":
-                raise DriverUnavailableError(name, extra=_extra(first), reason=first.reason.partition("; run: ")[0])
+                raise first.unavailable(first.reason.partition("; run: ")[0])
             case "ready":
                 return first
 
@@ -175,9 +188,9 @@ class Discovery:
                 raise DriverBrokenError(f"plugin {label} of this program is broken: {_say(error)}") from error
             names = {spec.name for spec in specs}
             drivers = [driver for driver in drivers if driver.name not in names]
-            drivers += [_driver(spec, spec.name, "(this program)", "-", plugin) for spec in specs]
+            drivers += [_driver(spec, spec.name, _OF_THE_PROGRAM, "-", plugin) for spec in specs]
             if not specs:
-                others.append(FoundPlugin(name=label, distribution="(this program)", version="-", plugin=plugin))
+                others.append(FoundPlugin(name=label, distribution=_OF_THE_PROGRAM, version="-", plugin=plugin))
         return Discovery(
             drivers=tuple(sorted(drivers, key=lambda one: one.name)), plugins=tuple(others), blocked=self.blocked
         )
@@ -254,22 +267,14 @@ def _called(name: str, specs: Iterable[DriverSpec]) -> DriverSpec:
 
 
 def _driver(spec: DriverSpec, name: str, distribution: str, version: str, plugin: object) -> FoundDriver:
-    absent = [package for package in spec.requires if not _installed(package)]
     found = FoundDriver(
         name=name, distribution=distribution, version=version, status="ready", spec=spec, plugin=plugin
     )  # fmt: skip
+    absent = [package for package in spec.requires if not _installed(package)]
     if not absent:
         return found
-    extra = _extra(found)
-    way_out = f'; run: pip install "qqmedia[{extra}]"' if extra else ""
-    return FoundDriver(
-        name=name, distribution=distribution, version=version, status="missing", spec=spec, plugin=plugin,
-        reason=f"it needs {', '.join(absent)}, not installed{way_out}",
-    )  # fmt: skip
-
-
-def _extra(driver: FoundDriver) -> str | None:
-    return driver.spec.extra if driver.spec else None
+    way_out = f'; run: pip install "{found.requirement}"' if found.requirement else ""
+    return replace(found, status="missing", reason=f"it needs {', '.join(absent)}, not installed{way_out}")
 
 
 def _installed(package: str) -> bool:

@@ -120,10 +120,10 @@ def test_a_driver_whose_package_is_missing_is_listed_so(install: Install) -> Non
     found = discover()
     (row,) = [one for one in found.drivers if one.name == "webdav"]
     assert row.status == "missing"
-    assert row.reason == 'it needs no_such_sdk, no_such.sub, not installed; run: pip install "qqmedia[webdav]"'
+    assert row.reason == 'it needs no_such_sdk, no_such.sub, not installed; run: pip install "qqmedia-webdav[webdav]"'
     with pytest.raises(DriverUnavailableError, match=r"it needs no_such_sdk, .*\[webdav\]") as caught:
         found.driver("webdav")
-    assert caught.value.extra == "webdav"
+    assert (caught.value.extra, caught.value.requirement) == ("webdav", "qqmedia-webdav[webdav]")
     assert str(caught.value).count("run:") == 1
 
 

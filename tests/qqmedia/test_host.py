@@ -176,7 +176,7 @@ async def test_a_driver_that_does_not_open_says_why() -> None:
     for error, expected, text in (
         (OSError("port taken"), DriverBrokenError, r"of \(this program\) - does not open: OSError: port taken"),
         (StorageMisconfiguredError("wrong region"), StorageMisconfiguredError, "^wrong region$"),
-        (ModuleNotFoundError(name="boto9"), DriverUnavailableError, r'needs boto9.*pip install "qqmedia\[recording\]"'),
+        (ModuleNotFoundError(name="boto9"), DriverUnavailableError, "it needs boto9, not installed$"),
     ):
         with pytest.raises(expected, match=text):
             async with open_host("recording", plugins=[Recording(fails=error)], bucket="b"):
@@ -544,7 +544,7 @@ def _needs_a_package() -> type[pydantic.BaseModel]:
     [
         (NoModel(dict), DriverBrokenError, "expected a pydantic model"),
         (NoModel(lambda: 7), DriverBrokenError, "gives 7 as its settings"),
-        (NoModel(_needs_a_package), DriverUnavailableError, r"needs no_such_sdk, .*qqmedia\[odd\]"),
+        (NoModel(_needs_a_package), DriverUnavailableError, "it needs no_such_sdk, not installed$"),
         (NoModel(None), DriverBrokenError, "has no method put"),
     ],
 )
