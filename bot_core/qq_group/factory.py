@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, Literal
 
 from bot_core.openapi.pace import Pace
 from bot_core.qq_group.adapter import QQGroupAdapter
@@ -12,9 +12,6 @@ from bot_core.qq_group.options import QQGroupChainBuilderOptions
 from bot_core.qq_group.reply import ReplyLimits
 from bot_core.qq_group.settings import AdapterSettings
 from bot_core.webhook import WebhookOptions
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ("qq_group",)
 

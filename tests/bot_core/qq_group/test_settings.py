@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import inspect
+import typing
+from collections.abc import Callable
+
 import pytest
 
 from bot_core.qq_group import QQGroupChainBuilderOptions, qq_group
@@ -123,3 +127,12 @@ def test_options_that_contradict_each_other_are_refused() -> None:
 )
 def test_what_is_subscribed_to(given: dict[str, object], bits: int) -> None:
     assert settings(**given).wanted_intents == bits
+
+
+def test_the_signature_of_qq_group_can_be_read_with_its_types() -> None:
+    signature = inspect.signature(qq_group, eval_str=True)
+    assert list(signature.parameters)[:6] == [
+        "client_secret", "default_chain_builder", "default_chain_builder_options", "shard_index", "shards",
+        "subscribe_group_member_event",
+    ]  # fmt: skip
+    assert typing.get_origin(signature.return_annotation) is Callable
