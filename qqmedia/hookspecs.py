@@ -40,7 +40,8 @@ def get_image(image: bytes) -> str | bytes | None:
     """Answer for a prepared image: a URL, bytes to be uploaded, or `None`: not mine. May be a coroutine function.
 
     Plugins are asked in pluggy's order, one at a time, and the first answer that is not `None` counts. The host's own
-    answer (`Driver.put`) is last. A driver that was not chosen is never asked.
+    answer (`Driver.put`) is last. A driver that was not chosen is never asked. Whatever else than an error of
+    `qqmedia.errors` is raised becomes a `DriverBrokenError` that names the plugin; a bot uploads the bytes then.
     """
 
 
