@@ -75,9 +75,16 @@ class Resources:
             QQMediaError: The host was closed meanwhile.
         """
         if self._closed:
-            raise QQMediaError("the media host was closed while a medium was on its way")
+            raise _closed_meanwhile()
         call = partial(function, *args) if args else function
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        result = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        try:
+            return await result
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if result.cancelled() and not (task and task.cancelling()):  # not we were cancelled: `aclose` did it
+                raise _closed_meanwhile() from None
+            raise
 
     async def aclose(self) -> None:
         """Close what is ours. A call that still runs in a thread is left to its own time limit."""
@@ -108,3 +115,7 @@ class HostContext:
     async def in_thread(self, function: Callable[..., T], /, *args: Any) -> T:
         """Run a blocking function in the host's bounded threads."""
         return await self._resources.in_thread(function, *args)
+
+
+def _closed_meanwhile() -> QQMediaError:
+    return QQMediaError("the media host was closed while a medium was on its way")

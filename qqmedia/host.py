@@ -336,7 +336,7 @@ class _Preparing(AbstractAsyncContextManager[Upload]):
         await self._clean_up()
 
     async def _clean_up(self) -> None:
-        if self._workspace.used:
+        if self._workspace.end():
             await asyncio.shield(asyncio.to_thread(self._workspace.close))
 
 

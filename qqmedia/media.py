@@ -63,29 +63,42 @@ class FileStamp:
 class Workspace:
     """A temporary folder that exists only once it is needed, and is gone when `close` returns.
 
-    Its methods touch the disk: call them outside the event loop.
+    `file` and `close` touch the disk: call them outside the event loop.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._folder: Path | None = None
         self._files = 0
+        self._ended = False
 
     def file(self, suffix: str = "") -> Path:
-        """Return a path for a new file, in a folder that only this user can read."""
+        """Return a path for a new file, in a folder that only this user can read.
+
+        Raises:
+            MediaSourceError: It was ended, as nobody waits for the medium any more.
+        """
         with self._lock:
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix="qqmedia-"))
             self._files += 1
-            return self._folder / f"{self._files}{suffix}"
+            path = self._folder / f"{self._files}{suffix}"
+        if self._ended:  # looked at last: a folder that `end` did not see is ours to remove
+            self.close()
+            raise MediaSourceError("nobody waits for this medium any more")
+        return path
 
-    @property
-    def used(self) -> bool:
-        """Whether there is anything to clean up."""
+    def end(self) -> bool:
+        """Let no more files be made; return whether there is anything that `close` must remove.
+
+        A thread cannot be cancelled: what still works for somebody who was would make them anew behind his back.
+        """
+        self._ended = True
         return self._folder is not None
 
     def close(self) -> None:
         """Remove the folder and what is in it."""
+        self._ended = True
         with self._lock:
             folder, self._folder = self._folder, None
         if folder is not None:

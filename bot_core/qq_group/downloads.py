@@ -47,7 +47,7 @@ class Downloads:
         except ForbiddenAddressError as error:
             raise ForbiddenAddressError(f"{error}, or name the host in media_trusted_hosts") from error
         finally:
-            if workspace.used:
+            if workspace.end():
                 stack.push_async_callback(asyncio.to_thread, workspace.close)
         return fetched.content
 

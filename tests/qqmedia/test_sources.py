@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from qqmedia import (
     HostPolicy,
     MediaError,
     MediaFormatError,
+    MediaHost,
     MediaKind,
     MediaSourceError,
     MediaTooLargeError,
+    QQMediaError,
     Upload,
+    open_host,
 )
 from qqmedia.testing import MemoryDriver, memory_host
 
@@ -235,3 +239,57 @@ async def test_a_full_disk_says_so(full_disk: None, tmp_path: Path) -> None:
     async with memory_host(state_dir=tmp_path / "state") as host:
         with pytest.raises(MediaSourceError, match=r"no space left on the disk of .*make room"):
             await host.get_video(io.BytesIO(MP4 + b"\0" * 4_000_000))
+
+
+class Gated(io.RawIOBase):
+    """Gives its bytes once the gate is open; `thread` is where somebody wants them."""
+
+    def __init__(self, size: int) -> None:
+        self.gate, self.asked = threading.Event(), threading.Event()
+        self.thread: threading.Thread | None = None
+        self._left = size
+
+    def read(self, size: int = -1, /) -> bytes:
+        self.thread = threading.current_thread()
+        self.asked.set()
+        assert self.gate.wait(10)
+        given = min(self._left, size)
+        self._left -= given
+        return b"-" * given
+
+
+async def prepared(host: MediaHost, source: Any) -> str:
+    async with host.prepare(MediaKind.FILE, source):
+        return "prepared"
+
+
+@pytest.mark.asyncio
+async def test_who_is_cancelled_before_the_temporary_file_is_made_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    source = Gated(3_000_000)
+    async with open_host("direct", state_dir=tmp_path / "state") as host:
+        task = asyncio.create_task(prepared(host, source))
+        await asyncio.to_thread(source.asked.wait, 10)
+        task.cancel()
+        await asyncio.wait([task])
+    assert task.cancelled()
+    source.gate.set()
+    assert source.thread is not None
+    await asyncio.to_thread(source.thread.join, 10)
+    assert await asyncio.to_thread(os.listdir, tmp_path) == ["state"]
+
+
+@pytest.mark.asyncio
+async def test_who_waits_for_a_thread_when_the_host_closes_hears_of_it_and_is_not_cancelled(tmp_path: Path) -> None:
+    sources = [Gated(10) for _ in range(9)]  # more than there are threads
+    async with open_host("direct", state_dir=tmp_path) as host:
+        tasks = [asyncio.create_task(prepared(host, source)) for source in sources]
+        await asyncio.to_thread(sources[0].asked.wait, 10)
+    for source in sources:
+        source.gate.set()
+    refused = [one for one in await asyncio.gather(*tasks, return_exceptions=True) if one != "prepared"]
+    assert {(type(one), str(one)) for one in refused} == {
+        (QQMediaError, "the media host was closed while a medium was on its way")
+    }
