@@ -21,11 +21,16 @@ _bots = 0
 
 @contextmanager
 def unwalked() -> Iterator[None]:
-    """Leave what is there now out of the collector's walks, until the last of such blocks ends."""
+    """Leave what is there when the first of such blocks begins out of the collector's walks, until the last one ends.
+
+    Those that begin meanwhile add nothing: accounts may come and go for months beside one that stays, and what they
+    leave behind would never be found.
+    """
     global _bots  # noqa: PLW0603 - the collector belongs to the process, and so does this count
     with _lock:
+        if not _bots:
+            gc.freeze()
         _bots += 1
-        gc.freeze()
     try:
         yield
     finally:

@@ -40,3 +40,23 @@ async def test_what_comes_later_is_collected_as_ever() -> None:
         del node
         gc.collect()
         assert gone() is None
+
+
+@pytest.mark.asyncio
+async def test_accounts_that_come_and_go_beside_one_that_stays_leave_nothing_behind() -> None:
+    class Node:
+        myself: Node
+
+    left = []
+    staying, _ = make_bot()
+    async with running(staying):
+        for _ in range(3):
+            node = Node()
+            node.myself = node
+            left.append(weakref.ref(node))
+            del node
+            coming, _ = make_bot()
+            async with running(coming):
+                pass
+        gc.collect()
+        assert [gone() for gone in left] == [None, None, None]
