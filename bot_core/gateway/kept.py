@@ -207,6 +207,7 @@ class SessionKeeper:
         self._written: dict[str, KeptSession | None] = {}
         self._due: set[str] = set()
         self._changed = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._complained = False
         self._claimed: set[str] = set()
         self._ending = False
@@ -281,7 +282,10 @@ class SessionKeeper:
         try:
             yield self
         finally:
-            writer.cancel()
+            try:
+                await self._writing.acquire()  # what a thread is writing would else come after the last word
+            finally:
+                writer.cancel()
             await asyncio.wait((writer,))
             await self._write(set(self._sources))
             if isinstance(self._store, SupportsClaim):
@@ -292,8 +296,9 @@ class SessionKeeper:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            due, self._due = self._due, set()
-            await self._write(due)
+            async with self._writing:
+                due, self._due = self._due, set()
+                await self._write(due)
             await asyncio.sleep(self._write_every)
 
     async def _write(self, keys: set[str]) -> None:

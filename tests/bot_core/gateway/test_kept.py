@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import sys
+import threading
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,33 @@ async def test_it_is_written_while_the_bot_runs_and_not_for_each_event(tmp_path:
         async with asyncio.timeout(2):
             while store.saves == before:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.asyncio
+async def test_a_slow_write_does_not_come_after_the_last_word(clock: Clock) -> None:
+    class SlowDisk(MemorySessionStore):
+        begun, go = threading.Event(), threading.Event()
+        on_disk: KeptSession | None = None
+
+        async def save(self, key: str, session: KeptSession | None) -> None:
+            await asyncio.to_thread(self._write, session)
+
+        def _write(self, session: KeptSession | None) -> None:
+            if not self.begun.is_set():
+                self.begun.set()
+                assert self.go.wait(5)
+            self.on_disk = session
+
+    store, seq = SlowDisk(), 1
+    async with keeper(store, clock).open() as writer:
+        writer.watch(SHARD, lambda: ("S", seq, 3))
+        writer.changed(SHARD)
+        assert await asyncio.to_thread(store.begun.wait, 5)
+        seq = 2
+        asyncio.get_running_loop().call_later(0.03, store.go.set)
+    await asyncio.sleep(0.06)
+    assert store.on_disk is not None
+    assert store.on_disk.seq == 2
 
 
 @pytest.mark.asyncio
