@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final, TypeAlias
 
+from qqmedia_drivers.local._folder import WriteStopped
+
 __all__ = ("Batches",)
 
 # In a crowd, trips begin this far apart: one that carries a single picture costs twice what writing it does.
@@ -31,6 +33,9 @@ class Batches:
         """Run the call in a thread; what it raises is raised here.
 
         When this is cancelled, the call may still run: it has to look for itself whether anybody wants it.
+
+        Raises:
+            WriteStopped: The threads have ended.
         """
         loop = asyncio.get_running_loop()
         done = loop.create_future()
@@ -49,7 +54,14 @@ class Batches:
     def _set_off(self, loop: asyncio.AbstractEventLoop) -> None:
         batch, self._waiting = self._waiting, []
         self._not_before = loop.time() + _APART_SECONDS if len(batch) > 1 else 0.0
-        trip = loop.run_in_executor(self._pool, _run, [call for call, _ in batch])
+        try:
+            trip = loop.run_in_executor(self._pool, _run, [call for call, _ in batch])
+        except RuntimeError:  # what ended the threads did not wait for us
+            self._busy = False
+            for _, done in batch:
+                if not done.done():
+                    done.set_exception(WriteStopped())
+            return
         trip.add_done_callback(lambda over: self._arrived([done for _, done in batch], over))
 
     def _arrived(
