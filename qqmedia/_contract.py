@@ -117,6 +117,8 @@ def _check_values(spec: Any) -> None:
     """Look at what a type checker would have seen."""
     if not callable(spec.open):
         raise DriverBrokenError(f"open of its driver is {spec.open!r:.80}; expected an async context manager function")
+    if not isinstance(spec.contract, int) or spec.contract < 1:
+        raise DriverBrokenError(f"contract of its driver is {spec.contract!r:.80}; expected a whole number from 1")
     if isinstance(spec.requires, str):
         raise DriverBrokenError(f"requires of its driver is {spec.requires!r}; expected a tuple of import names")
     if isinstance(spec.settings, ModuleType):

@@ -132,6 +132,8 @@ def test_a_driver_whose_package_is_missing_is_listed_so(install: Install) -> Non
     [
         (_good("other"), None, "its driver is called 'other', its entry point 'webdav'"),
         (_good("webdav", "contract=2"), None, r"driver contract 2, qqmedia [\d.]+ has 1; upgrade qqmedia"),
+        (_good("webdav", "contract='2'"), None, "contract of its driver is '2'; expected a whole number from 1"),
+        (_good("webdav", "contract=0"), None, "contract of its driver is 0; expected a whole number from 1"),
         (_good("silk"), "silk", "cannot be called 'silk'"),
         (_good("Web Dav"), "Web Dav", "cannot be called 'Web Dav'"),
         (_good("webdav").replace("async def get_image(image)", "def get_image(picture)"), None, "other arguments"),
