@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from yarl import URL
+
 from qqmedia.errors import ConfigurationError
 
-__all__ = ("TrustedHosts",)
+__all__ = ("HOST_NAME", "TrustedHosts")
 
 _EXAMPLES: Final = '"renderer.lan", "127.0.0.1:8080", "[fd00::5]:8080" or "192.168.1.0/24"'
 _MOST_PORTS: Final = 65_535
+HOST_NAME: Final = re.compile(r"[a-z0-9._-]+")  # once it is made ASCII
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -77,6 +81,15 @@ def _read(text: object) -> _Entry:
     try:
         return _Entry(None, ipaddress.ip_network(host), port)
     except ValueError:
-        if not host or set(host) & set("/:@?#[]% "):
+        name = _ascii(host.rstrip("."))
+        if not HOST_NAME.fullmatch(name):
             raise wrong from None
-    return _Entry(host, None, port)
+    return _Entry(name, None, port)
+
+
+def _ascii(name: str) -> str:
+    """Return the name as requests have it; empty where it can be none."""
+    try:
+        return URL.build(scheme="http", host=name).raw_host or ""
+    except ValueError:
+        return ""

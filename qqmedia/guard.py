@@ -22,7 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from qqmedia._reach import is_private_name, is_public_address
-from qqmedia._trusted import TrustedHosts
+from qqmedia._trusted import HOST_NAME, TrustedHosts
 from qqmedia.errors import MediaSourceError
 from qqmedia.proxy import ProxyConnector
 
@@ -40,7 +40,7 @@ _MOST_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _SHOWN_CHARACTERS: Final = 120
 _OF_FAKE_IP: Final = ("198.18.", "198.19.")
-_NAME: Final = re.compile(r"[a-z0-9._-]+")  # once it is made ASCII
+_SECRET: Final = re.compile(r"(?<=//).*@|[?#].*", re.DOTALL)
 # A host whose last part is a number is an address, in some spelling: 127.1, 2130706433, 0x7f.1 (WHATWG URL).
 _NUMBER: Final = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)")
 
@@ -185,7 +185,7 @@ class _Guard(AbstractResolver):
             return
         if ":" in host or _NUMBER.fullmatch(host):
             good = self._allows(host, url.port)
-        elif not _NAME.fullmatch(host):
+        elif not HOST_NAME.fullmatch(host):
             raise MediaSourceError(f"{shown_url(str(url))} is not a valid URL")
         elif is_private_name(host):  # what it means here is judged too, but a proxy would not ask
             good = self._trusted.names_loopback(host, url.port)
@@ -215,14 +215,13 @@ class _Guard(AbstractResolver):
 
 
 def shown_url(url: str) -> str:
-    """Return the URL without what may be secret in it: user, query, fragment."""
+    """Return the URL without what may be secret in it, user, query, fragment; so too where it is none."""
     try:
         parsed = URL(url)
-        text = (
-            str(parsed.with_user(None).with_query(None).with_fragment(None)) if parsed.host else url.partition("?")[0]
-        )
+        text = str(parsed.with_user(None).with_query(None).with_fragment(None)) if parsed.host else ""
     except ValueError:
-        text = url.partition("?")[0]
+        text = ""
+    text = text or _SECRET.sub("", url)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
 
 

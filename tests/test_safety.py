@@ -39,7 +39,7 @@ from bot_core.qq_group.options import QQGroupChainBuilderOptions
 from bot_core.qq_group.settings import AdapterSettings
 from bot_core.sandbox import Sandbox, SandboxOptions
 from qqmedia import ConfigurationError, MediaFormatError, MediaKind, MediaSourceError, MediaTooLargeError, QQMediaError
-from qqmedia.guard import ForbiddenAddressError, GuardedSession
+from qqmedia.guard import ForbiddenAddressError, GuardedSession, shown_url
 from qqmedia.testing import Resolved, memory_host
 from tests.bot_core.qq_group.conftest import png
 from tests.bot_core.qq_group.uploading import outbox, web_server
@@ -506,8 +506,9 @@ async def test_a_trusted_address_is_fetched_from(trusted: str, site: Site, stack
 
 
 @pytest.mark.asyncio
-async def test_a_trusted_name_is_fetched_from_at_its_port_only(site: Site, stack: AsyncExitStack) -> None:
-    session = guarded(stack, trusted=[f"Inside.example:{site.port}"])
+@pytest.mark.parametrize("name", ["Inside.example", "inside.example."])
+async def test_a_trusted_name_is_fetched_from_at_its_port_only(name: str, site: Site, stack: AsyncExitStack) -> None:
+    session = guarded(stack, trusted=[f"{name}:{site.port}"])
     async with session.follow(site.url("inside.example")) as answer:
         assert await answer.read() == b"secret"
     for link in ("http://inside.example:1/", site.url("127.0.0.1"), site.url("intranet")):
@@ -516,8 +517,17 @@ async def test_a_trusted_name_is_fetched_from_at_its_port_only(site: Site, stack
                 raise AssertionError
 
 
-@pytest.mark.parametrize("wrong", ["", "http://a", "a:0", "a:99999", "a:x", "10.0.0.1/99", "a/b", "nas.lan", 5])
+@pytest.mark.parametrize(
+    "wrong", ["", "http://a", "a:0", "a:99999", "a:x", "10.0.0.1/99", "a/b", "nas.lan", "*.lan", "*", 5]
+)
 def test_what_is_no_host_cannot_be_trusted(wrong: Any) -> None:
     hosts = wrong if wrong == "nas.lan" else [wrong]  # a name in place of several
     with pytest.raises(ConfigurationError, match="trusted host"):
         QQGroupChainBuilderOptions(media_trusted_hosts=hosts)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:hidden@host/a?hidden#hidden", "http://me:hidden@host:99999/a?hidden", "http://me:hidden@[host/a"]
+)
+def test_what_is_secret_in_a_url_is_not_shown_even_where_it_is_none(url: str) -> None:
+    assert re.fullmatch(r"http://\[?host(:99999)?/a", shown_url(url))

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from qqmedia import ConfigurationError, MediaError, MediaKind, MediaSource, MediaSourceError, SupportsPublish, is_url
+from qqmedia.guard import shown_url
 from qqmedia.sniff import HEAD_BYTES, sniff
 
 __all__ = ("Builder", "as_builder", "ask", "check_link", "start_builder")
@@ -93,7 +94,9 @@ def check_link(kind: MediaKind, link: str) -> None:
     except ValueError:
         good = False
     if not good:
-        raise MediaSourceError(f"{kind} was given as {link!r:.80}, which is no whole URL; expected http(s)://host/path")
+        raise MediaSourceError(
+            f"{kind} was given as {shown_url(link)!r:.80}, which is no whole URL; expected http(s)://host/path"
+        )
 
 
 async def _checked(kind: MediaKind, source: MediaSource, host: SupportsPublish) -> MediaSource:

@@ -287,7 +287,9 @@ async def test_what_cannot_be_the_medium_is_refused_before_the_builder_is_asked(
     assert sandbox.calls["messages"] == 0
 
 
-@pytest.mark.parametrize("link", ["http://", "http://[::1", "https://host:99999/a.png", "http:///a.png"])
+@pytest.mark.parametrize(
+    "link", ["http://", "http://[::1", "https://me:hidden@host:99999/a.png?sign=hidden", "http:///a.png"]
+)
 @pytest.mark.parametrize("own_builder", [False, True])
 async def test_a_link_that_is_none_sends_nothing(
     sandbox: Sandbox, start: Start, calls: list[tuple[str, Any]], link: str, own_builder: bool
@@ -303,6 +305,7 @@ async def test_a_link_that_is_none_sends_nothing(
             error = await bot.error()
             assert isinstance(error, MediaSourceError)
             assert "which is no whole URL" in str(error)
+            assert "hidden" not in str(error)
     assert sandbox.calls["messages"] == 0
 
 
