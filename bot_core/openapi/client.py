@@ -347,10 +347,9 @@ class OpenAPIClient:
             async with asyncio.timeout(limit):
                 await self._places.acquire()
         except TimeoutError:
-            raise OpenAPIError(
-                f"{request.method} {request.path} failed: too many other calls of this bot were under way for"
-                f" {limit:g} s; send less at once",
-                path=request.path,
+            raise OpenAPIError(  # without a path: no call was made, so that it cannot have been carried out
+                f"{request.method} {request.path} was not sent: too many other calls of this bot were under way for"
+                f" {limit:g} s; send less at once"
             ) from None
         if limit is None:
             return request

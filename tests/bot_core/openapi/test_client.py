@@ -24,6 +24,9 @@ from bot_core.openapi.client import OpenAPIClient
 from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.token import AccessTokenSource
 from bot_core.openapi.values import BotUser, FileType, Scene, Target
+from bot_core.qq_group.posting import Post, Poster
+from bot_core.qq_group.reply import ReplyBook, ReplyContext
+from bot_core.qq_group.timing import Timing
 from tests.fakes.gateway import APPID, SECRET, FakePlatform, Reply
 
 GROUP = Target(Scene.GROUP, "GROUP")
@@ -296,8 +299,13 @@ async def test_calls_above_the_limit_wait_for_a_place_and_not_longer_than_they_m
         slow = asyncio.create_task(api.get("/slow"), name="slow")
         while not platform.calls:  # noqa: ASYNC110 - what is awaited is a list that grows
             await asyncio.sleep(0.005)
-        with pytest.raises(OpenAPIError, match=r"GET /quick failed: too many other calls .* for 0\.02 s"):
+        with pytest.raises(OpenAPIError, match=r"GET /quick was not sent: too many other calls .* for 0\.02 s"):
             await api.request("GET", "/quick", timeout=0.02)
+        timing = Timing()
+        post = Post({"content": "hi"}, GROUP, ReplyContext(GROUP, "m1"), until=timing.clock() + 0.02)
+        with pytest.raises(OpenAPIError, match="was not sent"):
+            await Poster(api, ReplyBook(), timing).post(post)
+        assert not post.unclear  # nothing can have arrived, and its place is another's
         await asyncio.gather(slow, api.get("/patient"))
         assert [call.path for call in platform.calls] == ["/slow", "/patient"]
         await api.get("/later")  # every place was given back
