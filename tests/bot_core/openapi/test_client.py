@@ -295,7 +295,7 @@ async def test_calls_above_the_limit_wait_for_a_place_and_not_longer_than_they_m
     async with aiohttp.ClientSession() as http:
         tokens = AccessTokenSource(http, appid=APPID, client_secret=SECRET, token_url=platform.token_url)
         api = OpenAPIClient(http, api_base=platform.base, tokens=tokens, at_once=1)
-        platform.replies += [Reply(delay=0.1), Reply(), Reply()]
+        platform.replies += [Reply(delay=0.3), Reply(), Reply()]
         slow = asyncio.create_task(api.get("/slow"), name="slow")
         while not platform.calls:  # noqa: ASYNC110 - what is awaited is a list that grows
             await asyncio.sleep(0.005)
