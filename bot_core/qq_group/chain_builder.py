@@ -144,11 +144,13 @@ class QQGroupChainBuilder(ChainBuilder):
         host = await self._opened()
         async with host.prepare(kind, source) as upload:
             hosted = await host.publish(upload)
-            if hosted.url is None:  # the server could not be started: the bytes are what there is
-                return await asyncio.to_thread(upload.read)
+            if hosted.url is None:  # the server could not be started, or a plugin gave bytes of its own
+                return await asyncio.to_thread(hosted.upload.read)
             return self._under_domain(hosted.url)
 
     def _under_domain(self, url: str) -> str:
+        if not url.startswith(self.own_addresses):  # a plugin's
+            return url
         self._base, name = url.rsplit("/", 1)
         return f"{self.domain.rstrip('/')}/{name}"
 

@@ -539,6 +539,34 @@ async def test_the_default_domain_is_an_address_of_this_machine() -> None:
     assert re.fullmatch(r"http://[0-9.]+:8086/resource", QQGroupChainBuilder(QQGroupChainBuilderOptions()).domain)
 
 
+@pytest.mark.parametrize("answer", [b"\x89PNG\r\n\x1a\nof the plugin", "https://pictures.example/a.png"])
+async def test_what_a_plugin_answers_is_what_the_builder_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes | str
+) -> None:
+    def install() -> None:
+        info = tmp_path / "answering-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: answering\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[qqmedia]\nanswering = answering_plugin\n")
+        source = f"import qqmedia\n\n@qqmedia.hookimpl\ndef get_image(image):\n    return {answer!r}\n"
+        (tmp_path / "answering_plugin.py").write_text(source)
+
+    await asyncio.to_thread(install)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "answering_plugin", raising=False)
+
+    class Tunnel(QQGroupChainBuilder):
+        @property
+        def domain(self) -> str:
+            return "https://tunnel.example/resource"
+
+    builder = Tunnel(QQGroupChainBuilderOptions("127.0.0.1", 0, str(tmp_path / "resource")))
+    try:
+        assert await builder.get_image(png()) == answer
+    finally:
+        await builder.close()
+
+
 @pytest.mark.parametrize("name", ["http_server_options", "server_config"])
 async def test_the_password_of_the_key_is_in_no_repr(name: str) -> None:
     options = QQGroupChainBuilderOptions(**{name: {"ssl_keyfile_password": "geheim"}})
