@@ -106,6 +106,8 @@ class SilkEncoder:
         self._closed = True
         for stop in self._stops:
             stop.ask()
+        for job in list(self._jobs):
+            job.cancel()  # what waits for others' voices to be done
         threads, self._threads = self._threads, None
         if threads is not None:
             await asyncio.to_thread(return_threads, set(self._jobs))
@@ -119,7 +121,12 @@ class SilkEncoder:
         return self._threads, self._slots
 
     async def _run(self, audio: bytes | Path, threads: ThreadPoolExecutor, slots: asyncio.Semaphore) -> SilkVoice:
-        stop = Stop()
+        stop, loop = Stop(), asyncio.get_running_loop()
+        begun: asyncio.Future[None] = loop.create_future()
+
+        def encode() -> SilkVoice:
+            loop.call_soon_threadsafe(begun.set_result, None)
+            return self._encode(audio, stop)
 
         def ended(work: asyncio.Future[SilkVoice]) -> None:
             # Only now: a thread that could not be stopped still takes its place.
@@ -129,7 +136,7 @@ class SilkEncoder:
                 work.exception()  # nobody may be left to hear of it
 
         try:
-            job = threads.submit(self._encode, audio, stop)
+            job = threads.submit(encode)
         except BaseException:
             slots.release()
             raise
@@ -139,7 +146,10 @@ class SilkEncoder:
         self._stops.add(stop)
         work.add_done_callback(ended)
         try:
+            await asyncio.wait((work, begun), return_when=asyncio.FIRST_COMPLETED)  # others may have all the threads
             await asyncio.wait((work,), timeout=self._options.timeout)
+            if work.cancelled():
+                raise MediaError(_CLOSED_MEANWHILE)
             if work.done():
                 return work.result()
             raise MediaError(
@@ -149,7 +159,7 @@ class SilkEncoder:
         except Abandoned:
             raise MediaError(_CLOSED_MEANWHILE) from None
         finally:
-            if not work.done():
+            if not work.done() and not job.cancel():
                 stop.ask()
                 await asyncio.wait((work,), timeout=_GRACE_SECONDS)
 

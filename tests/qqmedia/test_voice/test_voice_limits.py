@@ -162,6 +162,30 @@ async def test_an_encoder_that_is_closed_waits_for_its_own_work_alone(stand_in: 
 
 @pytest.mark.asyncio
 @on_linux
+async def test_who_waits_while_another_encoder_has_all_threads_loses_no_time_of_his_own(
+    stand_in: Callable[[str], None],
+) -> None:
+    await asyncio.to_thread(stand_in, "exec sleep 30")
+    sound, threads = wav_file(speech(0.1)), os.cpu_count() or 1
+    async with SilkEncoder() as first, asyncio.timeout(10):
+        busy = [asyncio.create_task(first.encode(b"ID3\x00" + bytes([n])), name="busy") for n in range(threads)]
+        await until(lambda: len(children()) == threads)
+        last = SilkEncoder(VoiceOptions(timeout=0.05))
+        given_up, refused = (asyncio.create_task(last.encode(sound), name="voice") for _ in range(2))
+        await asyncio.wait([given_up, refused], timeout=0.2)  # more than its limit
+        given_up.cancel()
+        await asyncio.wait([given_up], timeout=0.5)  # at once: there is nothing to be stopped
+        assert given_up.cancelled()
+        assert not refused.done()
+        await last.aclose()
+        with pytest.raises(MediaError, match="its SilkEncoder was closed meanwhile"):
+            await refused
+        assert not any(task.done() for task in busy)
+    await asyncio.wait(busy)
+
+
+@pytest.mark.asyncio
+@on_linux
 async def test_encoder_threads_and_children_give_way_to_everything_else(
     stand_in: Callable[[str], None], tmp_path: Path
 ) -> None:
