@@ -317,7 +317,7 @@ class _Shelf:
             return stored
         self._remember(upload.key, stored)
         listened = self._publisher.listened
-        if self._driver.can_delete and (not found or upload.key in self._ours):
+        if until is not None and self._driver.can_delete and (not found or upload.key in self._ours):
             self._ours[upload.key] = self._hosted(_without_content(upload), stored) if listened else None
             self._expiry.set(upload.key, expires_at)
         if not found and listened:

@@ -46,7 +46,7 @@ class LocalDriver:
     async def put(self, upload: Upload, /) -> str | None:
         """Store the upload and return its URL; bytes that are already there are kept, and live longer."""
         name = await self._server.put(self, upload, self._clock)
-        if name != upload.key:
+        if name != upload.key and not upload.lasts:  # what lasts is not taken down
             self._names[upload.key] = name
         return f"{self._base}/resource/{name}"
 

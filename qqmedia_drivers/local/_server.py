@@ -207,7 +207,7 @@ class _Registry:
             return new
 
 
-# The one process-wide object of the project (ARCHITECTURE, decision 6).
+# Process-wide, since a port belongs to the process (ARCHITECTURE, decision 6).
 _registry: Final = _Registry()
 
 

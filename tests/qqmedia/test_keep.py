@@ -156,3 +156,12 @@ async def test_of_several_drivers_the_first_that_stores_it_keeps_it(tmp_path: Pa
 
 def test_what_lasts_fits_into_31_bits_of_seconds() -> None:
     assert LASTING.total_seconds() < 2**31
+
+
+@pytest.mark.asyncio
+async def test_nobody_waits_for_the_end_of_what_has_none() -> None:
+    async with memory_host() as host:
+        await kept(host)
+        assert "qqmedia expiry" not in {task.get_name() for task in asyncio.all_tasks()}
+        await published(host)
+        assert "qqmedia expiry" in {task.get_name() for task in asyncio.all_tasks()}
