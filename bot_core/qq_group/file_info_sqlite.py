@@ -30,8 +30,8 @@ _CLEAR_EVERY: Final = 500
 # For how long another process may hold the file.
 _BUSY_SECONDS: Final = 2.0
 _SCHEMA_VERSION: Final = 1
-# The file, and what SQLite keeps beside it.
-_SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
+# What SQLite keeps beside the file.
+_BESIDE: Final = ("-wal", "-shm", "-journal")
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS file_info (
@@ -44,6 +44,10 @@ CREATE INDEX IF NOT EXISTS file_info_good_until ON file_info (good_until);
 
 T = TypeVar("T")
 logger = logging.getLogger("bot_core.qq_group")
+
+
+class _ForeignDatabaseError(Exception):
+    """The file is in order, and has tables, and none of them is ours."""
 
 
 class SQLiteFileInfoStore:
@@ -83,10 +87,10 @@ class SQLiteFileInfoStore:
         clock: Callable[[], float] = time.time,
         busy_seconds: float = _BUSY_SECONDS,
     ) -> AsyncIterator[SQLiteFileInfoStore]:
-        """Open the file, or make it. One that is damaged is replaced by a fresh one, with a warning.
+        """Open the file, or make it. One that is damaged is put aside for a fresh one, with a warning.
 
         Raises:
-            ConfigurationError: It cannot be opened or made.
+            ConfigurationError: It cannot be opened or made, or is the database of another program.
         """
         store = cls(Path(path), limit=limit, clock=clock, busy_seconds=busy_seconds)
         try:
@@ -132,6 +136,11 @@ class SQLiteFileInfoStore:
             if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
                 raise self._unusable(error) from error
             self._begin_anew(error)
+        except _ForeignDatabaseError:
+            raise ConfigurationError(
+                f"{_VARIABLE} names {str(self._path)!r}, which is the database of another program; give the path of "
+                "a file that is not there yet"
+            ) from None
         except (OSError, RuntimeError) as error:  # RuntimeError: a ~ that means nobody
             raise self._unusable(error) from error
         self._clear()
@@ -148,14 +157,15 @@ class SQLiteFileInfoStore:
         return database
 
     def _begin_anew(self, error: sqlite3.Error) -> None:
-        """Replace a damaged file. Where that cannot be done, go on without one."""
+        """Put a damaged file aside. Where that cannot be done, go on without one."""
         self._close()
+        aside = Path(f"{self._path}.damaged")
         logger.warning(
-            "the file_info cache %s is damaged (%s) and begins anew; media are uploaded again", self._path, error
-        )
+            "the file_info cache %s is damaged (%s) and begins anew; media are uploaded again. What was there is in %s",
+            self._path, error, aside,
+        )  # fmt: skip
         try:
-            for suffix in _SUFFIXES:
-                Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+            _put_aside(self._path, aside)
             self._database = self._opened()
         except (OSError, sqlite3.Error) as still:
             self._broken = True
@@ -219,7 +229,10 @@ async def open_file_info_store(path: str | os.PathLike[str] | None = None) -> As
 
 
 def _make_ready(database: sqlite3.Connection) -> None:
-    """Bring it into the form that is used here; raise where it is damaged, or in a form that is not known."""
+    """Bring it into the form that is used here; raise where it is damaged, in a form that is not known, or not ours."""
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and "file_info" not in tables:
+        raise _ForeignDatabaseError
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
     [[version]] = database.execute("PRAGMA user_version")
@@ -230,6 +243,16 @@ def _make_ready(database: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(verdict)
     database.executescript(_SCHEMA)
     database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+
+def _put_aside(path: Path, aside: Path) -> None:
+    """Move it away: it may be somebody's picture, named by mistake. What was put aside first stays."""
+    for suffix in _BESIDE:
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    if aside.exists():
+        path.unlink(missing_ok=True)
+    else:
+        path.rename(aside)
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

@@ -157,12 +157,46 @@ async def test_a_damaged_file_begins_anew_with_a_warning(
             path.write_bytes(content)
 
     await asyncio.to_thread(spoil)
+    was = await asyncio.to_thread(path.read_bytes)
     async with SQLiteFileInfoStore.open(path) as store:
         await store.put(key(), "INFO", 100)
         assert await store.get(key()) == "INFO"
+    aside = await asyncio.to_thread((tmp_path / "cache.db.damaged").read_bytes)
+    assert len(aside) == len(was)
+    if damage == "no database":  # somebody's own file, perhaps
+        assert aside == was
     [line] = [one for one in caplog.records if one.levelno == logging.WARNING]
     assert "damaged" in line.getMessage()
     assert str(path) in line.getMessage()
+
+
+async def test_what_was_put_aside_first_stays(tmp_path: Path) -> None:
+    path = tmp_path / "cat.png"
+    for content in (b"a picture, named by mistake", b"the cache, damaged later"):
+        await asyncio.to_thread(path.write_bytes, content)
+        async with SQLiteFileInfoStore.open(path) as store:
+            await store.put(key(), "INFO", 100)
+    assert await asyncio.to_thread((tmp_path / "cat.png.damaged").read_bytes) == b"a picture, named by mistake"
+
+
+async def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+
+    def make() -> bytes:
+        database = sqlite3.connect(path)
+        database.execute("CREATE TABLE notes (text)")
+        database.execute("PRAGMA user_version = 7")
+        database.commit()
+        database.close()
+        return path.read_bytes()
+
+    was = await asyncio.to_thread(make)
+    with pytest.raises(
+        ConfigurationError, match=r"QQMEDIA_CACHE .*notes\.db', which is the database of another"
+    ):
+        async with open_file_info_store(path):
+            pass
+    assert await asyncio.to_thread(path.read_bytes) == was
 
 
 async def test_a_file_that_breaks_while_it_is_open_costs_uploads_and_no_message(
