@@ -191,9 +191,7 @@ async def test_the_database_of_another_program_is_refused_and_left_alone(tmp_pat
         return path.read_bytes()
 
     was = await asyncio.to_thread(make)
-    with pytest.raises(
-        ConfigurationError, match=r"QQMEDIA_CACHE .*notes\.db', which is the database of another"
-    ):
+    with pytest.raises(ConfigurationError, match=r"QQMEDIA_CACHE .*notes\.db', which is the database of another"):
         async with open_file_info_store(path):
             pass
     assert await asyncio.to_thread(path.read_bytes) == was
