@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Final
+
+from qqmedia import MediaSourceError
 
 __all__ = ("Base64Source", "StreamedBody", "streamed_json")
 
@@ -36,29 +38,39 @@ class StreamedBody:
     Attributes:
         size: Its bytes, for ``Content-Length``.
         pieces: Gives it from the beginning.
+        unreadable: Why it ended before its end. What aiohttp raises hides that, and shows the password of a proxy.
     """
 
     size: int
     pieces: Callable[[], AsyncIterator[bytes]]
+    unreadable: list[MediaSourceError] = field(default_factory=list)
 
 
 def streamed_json(start: bytes, source: Base64Source, end: bytes) -> StreamedBody:
     """Return a body of `start`, the source in base64, and `end`."""
 
     async def pieces() -> AsyncIterator[bytes]:
-        yield start
-        file = await asyncio.to_thread(source.open)
         try:
-            for left in range(source.size, 0, -_PIECE_BYTES):
-                source.moved(left)
-                yield await asyncio.to_thread(_encoded, file, min(left, _PIECE_BYTES))
-        finally:
-            await asyncio.to_thread(file.close)
-        yield end
-        source.moved(0)
+            yield start
+            file = await asyncio.to_thread(source.open)
+            try:
+                for left in range(source.size, 0, -_PIECE_BYTES):
+                    source.moved(left)
+                    yield await asyncio.to_thread(_encoded, file, min(left, _PIECE_BYTES))
+            finally:
+                await asyncio.to_thread(file.close)
+            yield end
+            source.moved(0)
+        except MediaSourceError as error:
+            body.unreadable.append(error)
+            raise
 
-    return StreamedBody(len(start) + -(-source.size // 3) * 4 + len(end), pieces)
+    body = StreamedBody(len(start) + -(-source.size // 3) * 4 + len(end), pieces)
+    return body
 
 
 def _encoded(file: BinaryIO, size: int) -> bytes:
-    return base64.b64encode(file.read(size))
+    piece = file.read(size)
+    if len(piece) < size:  # the platform would wait for the rest
+        raise MediaSourceError("the file became shorter while it was being sent; send a copy that stays as it is")
+    return base64.b64encode(piece)

@@ -373,6 +373,8 @@ class OpenAPIClient:
         except aiohttp.ClientResponseError as error:  # its repr shows the request's headers, and so the token
             raise no_answer(call, path, error, seconds=None) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            if isinstance(body, StreamedBody) and body.unreadable:
+                raise body.unreadable.pop() from None
             raise no_answer(call, path, error, seconds=timeout.total) from error
         decoded = read_answer(
             call, path, status=status, headers=answer_headers, body=answer, success=success, secret=token

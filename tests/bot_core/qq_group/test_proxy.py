@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import traceback
 from collections.abc import AsyncIterator
@@ -12,8 +13,14 @@ import aiohttp
 import pytest
 
 from bot_core import AmiyaBot, qq_group
-from qqmedia import ConfigurationError
+from bot_core.openapi.bodies import Base64Source
+from bot_core.openapi.client import OpenAPIClient
+from bot_core.openapi.token import AccessTokenSource
+from bot_core.openapi.values import FileType, Scene, Target
+from bot_core.qq_group.shared_http import shared_http_session
+from qqmedia import ConfigurationError, MediaSourceError
 from qqmedia.guard import GuardedSession
+from tests.fakes.gateway import APPID, SECRET, FakePlatform
 
 
 @asynccontextmanager
@@ -95,3 +102,31 @@ def test_what_is_no_http_proxy_is_refused_at_once_without_its_password(proxy: st
 
 def test_the_password_is_in_no_repr() -> None:
     assert "hunter2" not in repr(AmiyaBot("1", adapter=qq_group("s", proxy="http://ann:hunter2@h:1")).instance)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("left", [0, 2_000_000])
+async def test_a_file_that_becomes_shorter_on_its_way_through_a_proxy_says_so_at_once_and_shows_no_password(
+    left: int,
+) -> None:
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            pass
+        writer.close()
+
+    def opened() -> io.BytesIO:
+        if not left:
+            raise MediaSourceError("cat.mp4 cannot be read any more")
+        return io.BytesIO(bytes(left))
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    proxy = f"http://ann:hunter2@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, FakePlatform() as platform, shared_http_session(None) as direct, asyncio.timeout(10):
+        tokens = AccessTokenSource(direct, appid=APPID, client_secret=SECRET, token_url=platform.token_url)
+        async with shared_http_session(proxy) as http:
+            api = OpenAPIClient(http, api_base="http://platform.invalid", tokens=tokens)
+            with pytest.raises(MediaSourceError, match=r"cannot be read any more|became shorter") as caught:
+                await api.post_file(
+                    Target(Scene.GROUP, "g"), file_type=FileType.VIDEO, file_data=Base64Source(opened, 3_000_000)
+                )
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
