@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,15 +29,29 @@ def word(monkeypatch: pytest.MonkeyPatch) -> str:
     return "my bot"
 
 
-async def marked(given: bytes, content_type: str = "image/png") -> Upload:
-    (transform,) = qqmedia_register_transforms()
-    return await transform.apply(make_upload(given, kind=MediaKind.IMAGE, content_type=content_type))
+Mark = Callable[..., Awaitable[Upload]]
+
+
+@pytest.fixture
+def marked() -> Iterator[Mark]:
+    """Mark a picture; what the transform writes is gone after the test, as a host does it after the send."""
+    given_to_it: list[Upload] = []
+
+    async def mark(given: bytes, content_type: str = "image/png") -> Upload:
+        (transform,) = qqmedia_register_transforms()
+        upload = make_upload(given, kind=MediaKind.IMAGE, content_type=content_type)
+        given_to_it.append(upload)
+        return await transform.apply(upload)
+
+    yield mark
+    for upload in given_to_it:
+        upload.workspace.close()
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-async def test_a_picture_is_marked_and_stays_of_its_type(kind: str, mode: str) -> None:
+async def test_a_picture_is_marked_and_stays_of_its_type(marked: Mark, kind: str, mode: str) -> None:
     upload = await marked(picture(kind, mode), f"image/{kind.lower()}")
     assert upload.content_type == f"image/{kind.lower()}"
     assert "marked 'my bot'" in upload.notes
@@ -57,19 +72,19 @@ async def test_a_picture_is_marked_and_stays_of_its_type(kind: str, mode: str) -
     ],
     ids=["moving", "gif", "cut short", "damaged"],
 )
-async def test_what_cannot_be_marked_is_sent_as_it_is(given: bytes, content_type: str) -> None:
+async def test_what_cannot_be_marked_is_sent_as_it_is(marked: Mark, given: bytes, content_type: str) -> None:
     assert (await marked(given, content_type)).content is given
 
 
 @pytest.mark.asyncio
-async def test_without_a_word_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_word_nothing_is_changed(marked: Mark, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WATERMARK")
     given = picture("PNG")
     assert (await marked(given)).content is given
 
 
 @pytest.mark.asyncio
-async def test_small_pictures_and_odd_colours_do_not_fail() -> None:
+async def test_small_pictures_and_odd_colours_do_not_fail(marked: Mark) -> None:
     for mode, size in (("RGB", (1, 1)), ("1", (50, 20)), ("P", (50, 20)), ("RGBA", (50, 20)), ("LA", (50, 20))):
         upload = await marked(picture("PNG", mode, size))
         with Image.open(io.BytesIO(await asyncio.to_thread(upload.read))) as sent:
