@@ -64,6 +64,8 @@ class Expiry:
 
     async def _call(self, key: str, slots: asyncio.Semaphore) -> None:
         async with slots:
+            if key in self._due:  # it got more time while it waited for its turn
+                return
             try:
                 await self._expire(key)
             except Exception:  # whatever a driver does, the other objects must still go

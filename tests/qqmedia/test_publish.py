@@ -471,6 +471,25 @@ async def test_what_is_being_stored_again_when_its_time_is_up_is_not_deleted() -
 
 
 @pytest.mark.asyncio
+async def test_what_was_stored_again_while_it_waited_to_be_deleted_is_not_deleted() -> None:
+    driver, clock = Grudging(), ManualClock()
+    async with memory_host(driver, clock=clock) as host:
+        contents = {
+            (await _publish(host, content)).upload.key: content for content in (PNG + bytes([n]) for n in range(12))
+        }
+        driver.may_delete.clear()
+        clock.advance(TTL + 1)
+        await _until(lambda: driver.running_deletes)  # a few at once, and in the order of their keys
+        renewed = await _publish(host, contents[max(contents)])
+        driver.may_delete.set()
+        await _until(lambda: len(driver.deleted) >= 11)
+        await _turns(20)
+        assert renewed.upload.key not in driver.deleted
+        clock.advance(TTL + 1)
+        await _until(lambda: renewed.upload.key in driver.deleted)
+
+
+@pytest.mark.asyncio
 async def test_a_large_upload_is_a_file_like_any_other_to_the_driver() -> None:
     """SDKs seek, tell and read odd sizes; what watches their progress must not be in the way."""
     seen: list[object] = []
