@@ -35,6 +35,19 @@ _LOOK_AGAIN_SECONDS: Final = 0.01
 # How systems say that somebody else has the lock; anything else means that there are no locks here (NFS without lockd).
 _BUSY: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
 
+# Descriptors of the locks that this process holds.
+_held: Final[set[int]] = set()
+
+
+def _let_go() -> None:
+    """Leave the locks to the parent: a worker that outlives it would hold them on, and nobody could be told why."""
+    while _held:
+        os.close(_held.pop())
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_let_go)
+
 
 def gateway_folder(state: Path | None = None) -> Path:
     """Return the folder for what gateways keep; make it, readable by this user only.
@@ -59,13 +72,14 @@ def file_name(*parts: object) -> str:
 
 @contextmanager
 def locked(path: Path, *, timeout: float = _LOCK_SECONDS) -> Iterator[None]:
-    """Hold the lock file while the block runs. It goes with its process, however that ends.
+    """Hold the lock file while the block runs. It goes with its process, however that ends, and whatever it forked.
 
     Raises:
         TimeoutError: Another process holds it and does not let go.
         OSError: The file cannot be made, or the folder knows no locks.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    _held.add(descriptor)
     try:
         give_up_at = time.monotonic() + timeout
         while True:
@@ -80,7 +94,9 @@ def locked(path: Path, *, timeout: float = _LOCK_SECONDS) -> Iterator[None]:
                 time.sleep(_LOOK_AGAIN_SECONDS)
         yield
     finally:
-        os.close(descriptor)
+        if descriptor in _held:  # not in a child, where it is closed already
+            _held.discard(descriptor)
+            os.close(descriptor)
 
 
 def write_whole(path: Path, content: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import os
+import signal
 import sys
 import threading
 from contextlib import AsyncExitStack
@@ -261,6 +263,40 @@ async def test_a_copy_whose_handlers_are_finishing_is_waited_for_longer(
             assert kept is not None
             assert kept.seq == 9
     assert not caplog.records
+
+
+_KILLED_WITH_A_WORKER = """
+import asyncio, os, sys, time
+from pathlib import Path
+from bot_core.gateway.kept import FileSessionStore
+
+async def main():
+    assert await FileSessionStore(Path(sys.argv[1])).claim("A", patience=0)
+    worker = os.fork()
+    if not worker:
+        os.close(1)
+        time.sleep(30)
+    print(worker, flush=True)
+    os._exit(9)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.asyncio
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there")
+async def test_a_worker_that_outlives_its_bot_does_not_keep_the_session(tmp_path: Path) -> None:
+    """Those of a `ProcessPoolExecutor` do, when the bot is killed."""
+    bot = await asyncio.create_subprocess_exec(
+        sys.executable, "-W", "ignore", "-c", _KILLED_WITH_A_WORKER, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await bot.communicate()
+    try:
+        store = FileSessionStore(tmp_path)
+        assert await store.claim("A", patience=1)
+        await store.release("A")
+    finally:
+        os.kill(int(said), signal.SIGKILL)
 
 
 @pytest.mark.asyncio
