@@ -173,7 +173,7 @@ def _read(raw: object) -> KeptSession | None:
     session_id, seq, intents, at = (fields.get(name) for name in ("session_id", "seq", "intents", "at"))
     if not isinstance(session_id, str) or not session_id or type(seq) is not int or seq < 0:
         return None
-    if type(intents) is not int or not isinstance(at, (int, float)):
+    if type(intents) is not int or not isinstance(at, float):  # a whole number may be too large to reckon with
         return None
     return KeptSession(session_id=session_id, seq=seq, intents=intents, at=at, ending=fields.get("ending") is True)
 

@@ -181,6 +181,7 @@ async def test_a_slow_write_does_not_come_after_the_last_word(clock: Clock) -> N
         '{"session_id": "S", "seq": 1.5, "intents": 3, "at": 1e6}',
         '{"session_id": "S", "seq": -1, "intents": 3, "at": 1e6}',
         '{"session_id": "S", "seq": 1, "intents": 3, "at": NaN}',
+        '{"session_id": "S", "seq": 1, "intents": 3, "at": 1' + 400 * "0" + "}",
         '{"session_id": "S", "seq": 1, "intents": 3}',
     ],
 )
