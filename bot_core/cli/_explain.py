@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from bot_core.gateway.close_codes import CLOSE_CODES, CloseAction, CloseCode
 from bot_core.openapi.codes import CODES, Code, CodeKind, error_class, look_up
 
 __all__ = ("codes_page", "explain_command")
@@ -53,6 +54,22 @@ _DOES_ABOUT: Final = {
     40093001: ("asked again for as long as the platform says", "在平台给定的时限内反复重试"),
 }
 
+# What follows when the platform closes the WebSocket with a code.
+_FOLLOWS: Final = {
+    CloseAction.RESUME: ("connects again, and what was missed arrives", "重新连接并补收遗漏的事件"),
+    CloseAction.WAIT_THEN_RESUME: (
+        "connects again after a while, and what was missed arrives",
+        "稍候重新连接并补收遗漏的事件",
+    ),
+    CloseAction.IDENTIFY: ("connects again with a new session", "重新连接并新建会话"),
+    CloseAction.REFRESH_TOKEN: ("fetches a new token and connects again", "刷新 token 后重新连接"),
+    CloseAction.FEWER_INTENTS: (
+        "connects again without the optional intents, and says which",
+        "去掉可选的 intents 后重新连接，并在日志中列出",
+    ),
+    CloseAction.STOP: ("ends, with this reason", "以此原因结束"),
+}
+
 _PAGE_HEAD: Final = """\
 # The platform's error codes
 
@@ -80,10 +97,10 @@ def explain_command(
         return
     if not codes:
         raise typer.BadParameter("give a code, such as 850026, or --page")
-    unknown = [code for code in codes if look_up(code) is None]
+    unknown = [code for code in codes if look_up(code) is None and code not in CLOSE_CODES]
     for code in codes:
-        known = look_up(code)
-        for line in _lines(code, known) if known else ():
+        known, closes = look_up(code), CLOSE_CODES.get(code)
+        for line in _lines(code, known) if known else _closing_lines(closes) if closes else ():
             typer.echo(line)
     for code in unknown:
         typer.echo(
@@ -135,3 +152,12 @@ def _lines(number: int, code: Code) -> Iterator[str]:
     yield f"{number}：{code.meaning_zh}"
     yield f"  程序     {does_zh}"
     yield f"  建议     {code.advice_zh}"
+
+
+def _closing_lines(code: CloseCode) -> Iterator[str]:
+    follows, follows_zh = _FOLLOWS[code.action]
+    yield f"{code.number}: {code.reason_en}"
+    yield f"  class    the WebSocket was closed ({code.action.value})"
+    yield f"  the bot  {follows}"
+    yield f"{code.number}：{code.reason_zh}"
+    yield f"  程序     {follows_zh}"

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from bot_core.cli._app import app
 from bot_core.cli._explain import codes_page
+from bot_core.gateway.close_codes import CLOSE_CODES
 from bot_core.openapi.codes import CODES, CodeKind
 
 PAGE = Path(__file__).parents[2] / "docs" / "codes.md"
@@ -25,6 +26,15 @@ def test_codes_of_a_family_are_explained() -> None:
     result = CliRunner().invoke(app, ["explain", "504123"])
     assert result.exit_code == 0
     assert "504123: a time-out inside the platform" in result.output
+
+
+@pytest.mark.parametrize("number", sorted(CLOSE_CODES))
+def test_what_a_log_line_calls_a_close_code_is_explained_in_both_languages(number: int) -> None:
+    result = CliRunner().invoke(app, ["explain", str(number)])
+    assert result.exit_code == 0, result.output
+    code = CLOSE_CODES[number]
+    for words in (code.reason_en, code.reason_zh, f"the WebSocket was closed ({code.action.value})", "the bot  "):
+        assert words in result.output
 
 
 def test_a_code_that_nobody_knows_says_so() -> None:
