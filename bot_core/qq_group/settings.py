@@ -66,6 +66,7 @@ class AdapterSettings:
         check_proxy(self.proxy)
         check_options("default_chain_builder_options", self.options)
         self._check_values()
+        self._check_switches()
         self._check_sending()
         self._check_receive()
 
@@ -81,13 +82,19 @@ class AdapterSettings:
             raise ConfigurationError(
                 f"intents must be bits, such as 1 << 25, or None for the usual, got {self.intents!r}"
             )
-        if self.keep_session not in (True, False, None):
-            raise ConfigurationError(f"keep_session must be True, False or None, got {self.keep_session!r}")
         for name in ("api_base", "token_url"):
             if not isinstance(getattr(self, name), (str, type(None))):
                 raise ConfigurationError(f"{name} must be an http(s) URL, got {getattr(self, name)!r}")
         if self.health:
             parse_address(self.health)
+
+    def _check_switches(self) -> None:
+        """Refuse what is neither: "false", out of the environment, would switch on."""
+        for name in ("proactive_fallback", "reuse_across_chats", "subscribe_group_member_event"):
+            if getattr(self, name) not in (True, False):
+                raise ConfigurationError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if self.keep_session not in (True, False, None):
+            raise ConfigurationError(f"keep_session must be True, False or None, got {self.keep_session!r}")
 
     def _check_sending(self) -> None:
         if self.pace not in ("adaptive", "documented", None):

@@ -82,6 +82,12 @@ def test_an_address_that_is_none_is_refused(given: dict[str, str]) -> None:
         ({"client_secret": "s", "shutdown_grace": float("nan")}, "shutdown_grace"),
         ({"client_secret": "s", "intents": "all"}, "intents must be bits"),
         ({"client_secret": "s", "keep_session": "no"}, "keep_session must be True, False or None"),
+        (
+            {"client_secret": "s", "proactive_fallback": "false"},
+            "proactive_fallback must be True or False",
+        ),
+        ({"client_secret": "s", "reuse_across_chats": None}, "reuse_across_chats must be True or False, got None"),
+        ({"client_secret": "s", "subscribe_group_member_event": "no"}, "must be True or False, got 'no'"),
         ({"client_secret": "s", "api_base": 5}, "api_base must be an http"),
         ({"client_secret": "s", "health": 8087}, 'health must be "host:port"'),
         (
