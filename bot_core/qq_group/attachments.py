@@ -128,10 +128,11 @@ class Attachment:
         Raises:
             MediaSourceError: As `download`.
             MediaTooLargeError: It is larger.
-            OSError: The file cannot be written.
+            OSError: The file cannot be written; `FileNotFoundError` without a download, where its folder is not there.
         """
+        target = await asyncio.to_thread(_target, path)
         async with self._fetched(max_bytes, timeout) as upload:
-            return await asyncio.to_thread(_write, upload, Path(path), self.safe_name)
+            return await asyncio.to_thread(_write, upload, target, self.safe_name)
 
     async def read_wav(self, *, max_bytes: int = _MAX_VOICE_BYTES, timeout: float = _TIMEOUT_SECONDS) -> bytes:
         """Return a voice as WAV: the platform's own, else its silk decoded here, else what ffmpeg or PyAV make of it.
@@ -242,6 +243,15 @@ async def _read(upload: Upload) -> bytes:
     if isinstance(upload.content, bytes):
         return upload.content
     return await asyncio.to_thread(upload.read)
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """Return where it goes; raise where there is no such folder. With a slash at its end, a path means a folder."""
+    target = Path(path)
+    folder = target if os.fspath(path).endswith(("/", os.sep)) else target.parent
+    if not (target.is_dir() or folder.is_dir()):
+        raise FileNotFoundError(f"cannot save {os.fspath(path)!r}: no folder {str(folder)!r}; make it first")
+    return target
 
 
 def _write(upload: Upload, path: Path, name: str) -> Path:

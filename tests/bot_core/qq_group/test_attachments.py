@@ -76,6 +76,16 @@ async def test_a_picture_is_downloaded_and_saved(kit: Kit, tmp_path: Path) -> No
 
 
 @pytest.mark.asyncio
+async def test_a_folder_that_is_not_there_is_named_and_nothing_is_saved_in_its_place(kit: Kit, tmp_path: Path) -> None:
+    async with kit.start() as bot:
+        one = await received(kit, bot, png(6, 300), filename="cat.png")
+        for given, named in ((f"{tmp_path}/in/", "in"), (tmp_path / "in" / "deep" / "cat.png", "deep")):
+            with pytest.raises(FileNotFoundError, match=rf"no folder '.*{named}'; make it first"):
+                await one.save(given)
+    assert not await asyncio.to_thread((tmp_path / "in").exists)
+
+
+@pytest.mark.asyncio
 async def test_a_large_file_is_saved_without_being_held_in_memory(kit: Kit, tmp_path: Path) -> None:
     video = mp4(3_000_000)
     async with kit.start() as bot:
