@@ -43,7 +43,6 @@ async def forged(stage: Stage) -> None:
     """Wrong secret, wrong signature, too old, of another bot, no headers: none may be handled."""
     async with webhook(stage) as (hook, _):
         stage.mark()
-        stage.row.live = 0
         await stage.speak(20)
         tries = [
             await hook.post(message(1), secret="not-the-secret"),
@@ -62,7 +61,6 @@ async def replayed(stage: Stage) -> None:
     """What was signed once is sent again, by whoever saw it."""
     async with webhook(stage) as (hook, _):
         stage.mark()
-        stage.row.live = 0
         bodies = []
         for _ in range(40):
             await stage.speak(1)
@@ -83,7 +81,6 @@ async def retried(stage: Stage) -> None:
             relay.swallow = 20
 
         await stage.during(lose)
-        stage.row.live = 0
         again = sum(one.number > 1 for one in hook.tries)
     stage.row.note = f"{again} deliveries were repeated"
     if again < 20:
