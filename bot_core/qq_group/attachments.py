@@ -46,7 +46,7 @@ _LONGEST_SUFFIX: Final = 16
 
 # Characters that some system gives a meaning, control characters, and those that turn the reading direction.
 _BAD: Final = re.compile('[\x00-\x1f\x7f<>:"/\\\\|?*\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]')
-_RESERVED: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+_RESERVED: Final = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
 _SUFFIXES: Final = {"image": ".png", "voice": ".wav", "video": ".mp4", "file": ".bin"}
 
 

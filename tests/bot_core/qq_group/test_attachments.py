@@ -321,6 +321,8 @@ async def test_outside_of_a_bot_it_says_so(kit: Kit) -> None:
         ("cat.png", "cat.png"),
         ("../../etc/passwd", "passwd"),
         ("C:\\Windows\\con.txt", "_con.txt"),
+        ("CONIN$", "_CONIN$"),
+        ("com².log", "_com².log"),
         ("a<b>|c?.txt", "a_b__c_.txt"),
         (".bashrc", "bashrc"),
         ("", "image.png"),
