@@ -181,7 +181,7 @@ class ImageStore:
             except OpenAPIError as error:
                 if _GONE not in error.codes:
                     raise
-            self._images.remove(oldest)
+            self._images = [image for image in self._images if image is not oldest]  # forgotten meanwhile, perhaps
         self._full = False
 
     async def _store(self, upload: Upload, name: str) -> _Image:
