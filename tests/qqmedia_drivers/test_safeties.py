@@ -237,6 +237,7 @@ def target(request: pytest.FixtureRequest, driver: str) -> Target:
 
 
 @pytest.mark.asyncio
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # oss2, which is opened here by hand
 @pytest.mark.parametrize(("driver", "safety"), list(_rows()))
 async def test_without_it_the_kit_complains(
     target: Target, safety: Safety, tmp_path: Path, caplog: pytest.LogCaptureFixture
