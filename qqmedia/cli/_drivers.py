@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from qqmedia.plugins import Discovery, discover
+from qqmedia.plugins import ENTRY_POINT_GROUP, Discovery, discover
 
 __all__ = ("drivers",)
 
@@ -33,8 +34,11 @@ def drivers() -> None:
         _show(rows)
     else:
         sys.stdout.writelines("\t".join(row) + "\n" for row in rows)
-    if discovery.blocked:
-        sys.stderr.write(f"kept out by QQMEDIA_BLOCK: {', '.join(sorted(discovery.blocked))}\n")
+    installed = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP).names
+    if kept_out := discovery.blocked & installed:
+        sys.stderr.write(f"kept out by QQMEDIA_BLOCK: {', '.join(sorted(kept_out))}\n")
+    if nobody := discovery.blocked - installed:
+        sys.stderr.write(f"named in QQMEDIA_BLOCK, and not installed: {', '.join(sorted(nobody))}\n")
 
 
 def _rows(discovery: Discovery) -> Iterator[_Row]:

@@ -99,9 +99,10 @@ def test_drivers_says_what_is_missing_and_what_is_broken(run: Run, tmp_path: Pat
     assert "no_such_package" in rows["lacking"][2]
     assert rows["wrecked"] == ["wrecked-dist 1.2", "broken", "RuntimeError: out of order"]
     assert rows["local"][1] == "ready"
-    kept_out = run("drivers", PYTHONPATH=path, QQMEDIA_BLOCK="wrecked")
+    kept_out = run("drivers", PYTHONPATH=path, QQMEDIA_BLOCK="wrecked,wreked")
     assert "wrecked" not in kept_out.stdout
-    assert "QQMEDIA_BLOCK: wrecked" in kept_out.stderr
+    assert "QQMEDIA_BLOCK: wrecked\n" in kept_out.stderr
+    assert "named in QQMEDIA_BLOCK, and not installed: wreked" in kept_out.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no pseudo terminals")
