@@ -24,7 +24,8 @@ from bot_core.demo._show import Outcome, Show
 from bot_core.errors import SandboxError
 from bot_core.openapi.values import FileType
 from bot_core.sandbox import Arrived, Said, Sandbox, SandboxAccount, SandboxOptions
-from qqmedia import MediaError
+from qqmedia import DriverUnavailableError, MediaError
+from qqmedia.plugins import discover
 from qqmedia.voice import inspect_silk
 
 __all__ = ("run_demo",)
@@ -64,6 +65,8 @@ def run_demo(
 ) -> int:
     """Play the conversation, show it, save what arrived to `output`, and return the exit code.
 
+    A scene whose driver needs a package that is not installed is left out, and the first line says so.
+
     0: everything arrived as it was sent. 1: something did not, and the table says what. 143: SIGTERM came. Whatever
     happens, the bot's process has ended when this returns or raises, and nothing is left in the temporary folder.
 
@@ -81,16 +84,22 @@ def run_demo(
     with tempfile.TemporaryDirectory(prefix="qqmedia-demo-", ignore_cleanup_errors=True) as scratch:
         media = make_media(output.absolute() / "sent")
         forget(output / "arrived")
+        scenes = _playable(show)
         performance = _Performance(
-            output, Path(scratch), (bot_file or example_bot()).absolute(), media, show, patience=patience_seconds
-        )
+            output, Path(scratch), (bot_file or example_bot()).absolute(), media, show,
+            scenes=scenes, patience=patience_seconds,
+        )  # fmt: skip
         try:
             asyncio.run(performance.play())
         except asyncio.CancelledError:
             return EXIT_TERMINATED
     played = performance.outcomes
     keep(played, output / "arrived")
-    outcomes = [*(_checked(outcome, media) for outcome in played), *_not_played(len(played)), *performance.surplus]
+    outcomes = [
+        *(_checked(outcome, media) for outcome in played),
+        *_not_played(scenes)[len(played) :],
+        *performance.surplus,
+    ]
     show.table(outcomes)
     return _conclude(outcomes, output, show)
 
@@ -99,12 +108,20 @@ class _Performance:
     """One run of the demo.
 
     Attributes:
-        outcomes: Of every message that was waited for, in the order of `SCENES`.
+        outcomes: Of every message that was waited for, in the order of the scenes.
         surplus: Of messages that nobody had asked for.
     """
 
     def __init__(
-        self, output: Path, scratch: Path, bot_file: Path, media: DemoMedia, show: Show, *, patience: float
+        self,
+        output: Path,
+        scratch: Path,
+        bot_file: Path,
+        media: DemoMedia,
+        show: Show,
+        *,
+        scenes: Sequence[Scene],
+        patience: float,
     ) -> None:
         self.outcomes: list[Outcome] = []
         self.surplus: list[Outcome] = []
@@ -113,6 +130,7 @@ class _Performance:
         self._bot_file = bot_file
         self._media = media
         self._show = show
+        self._scenes = scenes
         self._file_infos: set[str] = set()
         self._patience = patience
 
@@ -124,7 +142,7 @@ class _Performance:
         async with Sandbox.open(options) as sandbox:
             self._show.line(f"a QQ platform on {sandbox.api_base}, a bot from {self._bot_file}")
             try:
-                for driver, scenes in groupby(SCENES, key=lambda scene: scene.driver):
+                for driver, scenes in groupby(self._scenes, key=lambda scene: scene.driver):
                     async with self._bot(sandbox, driver) as bot:
                         await self._act(sandbox, bot, tuple(scenes))
             except BotFailedError as error:
@@ -228,6 +246,19 @@ class _Performance:
         return _WAYS[arrived.media.way] if arrived.media is not None else "bytes"
 
 
+def _playable(show: Show) -> tuple[Scene, ...]:
+    """Return the scenes whose drivers can be used here: a storage that is down takes an SDK that may be missing."""
+    discovery, missing = discover(block=()), set()
+    for driver in _APPIDS:
+        try:
+            discovery.driver(driver)
+        except DriverUnavailableError as error:
+            missing.add(driver)
+            titles = ", ".join(scene.title for scene in SCENES if scene.driver == driver)
+            show.line(f"left out: {titles} ({error})")
+    return tuple(scene for scene in SCENES if scene.driver not in missing)
+
+
 def _make_trouble(sandbox: Sandbox, scene: Scene) -> None:
     match scene.trouble:
         case "unreachable":  # twice, as it is asked for once more
@@ -247,15 +278,14 @@ def _seconds(content: bytes) -> float | None:
     return None
 
 
-def _not_played(count: int) -> list[Outcome]:
-    """Return the outcomes that are missing after the first `count`."""
-    every = [
+def _not_played(scenes: Sequence[Scene]) -> list[Outcome]:
+    """Return what becomes of the scenes when there is no bot."""
+    return [
         Outcome(scene=scene, step=step, expected=expected, verdict=_NOT_PLAYED)
-        for scene in SCENES
+        for scene in scenes
         for step in scene.steps
         for expected in step.answers
     ]
-    return every[count:]
 
 
 def _checked(outcome: Outcome, media: DemoMedia) -> Outcome:

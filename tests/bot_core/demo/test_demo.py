@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bot_core.demo import SCENES, run_demo
 from bot_core.demo._bot_process import example_bot
+from tests.examples.distributions import ROOT, Environment, build_wheel, closure
 
 MESSAGES = sum(len(step.answers) for scene in SCENES for step in scene.steps)
 DEMO = (sys.executable, "-c", "from bot_core.cli import main; main()", "demo", "--output", "out")
@@ -53,6 +54,18 @@ def test_everything_arrives(tmp_path: Path) -> None:
     assert (arrived / "15-movie.mp4").stat().st_size == 12_000_000
     with wave.open(str(arrived / "04-song.wav")) as voice:
         assert voice.getnframes() / voice.getframerate() == pytest.approx(3.6, abs=0.1)
+
+
+@pytest.mark.blocking  # an environment is made, and the demo runs in it
+def test_it_needs_no_more_than_the_readme_installs(tmp_path: Path) -> None:
+    linked = closure("qqmedia[voice]", without={"qqmedia"})
+    bare = Environment.new(tmp_path / "venv", [build_wheel(ROOT)], linked)
+
+    said = bare.command("qqbot", "demo", cwd=tmp_path)
+
+    assert "left out: storage down (driver 'cos' cannot be used" in said
+    assert 'pip install "qqmedia[cos]"' in said
+    assert f"all {MESSAGES - 1} messages arrived as they were sent" in said
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals and process groups")
