@@ -34,10 +34,15 @@ def drivers() -> None:
         _show(rows)
     else:
         sys.stdout.writelines("\t".join(row) + "\n" for row in rows)
+    if discovery.blocked:
+        _tell_blocked(discovery.blocked)
+
+
+def _tell_blocked(blocked: frozenset[str]) -> None:
     installed = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP).names
-    if kept_out := discovery.blocked & installed:
+    if kept_out := blocked & installed:
         sys.stderr.write(f"kept out by QQMEDIA_BLOCK: {', '.join(sorted(kept_out))}\n")
-    if nobody := discovery.blocked - installed:
+    if nobody := blocked - installed:
         sys.stderr.write(f"named in QQMEDIA_BLOCK, and not installed: {', '.join(sorted(nobody))}\n")
 
 
