@@ -100,6 +100,8 @@ async def _call(http: aiohttp.ClientSession, method: str, url: str, **arguments:
         async with http.request(method, url, **arguments) as response:
             value = await response.json(content_type=None)
             status = response.status
+    except aiohttp.InvalidURL as error:
+        raise SandboxError(f"{url} is no address; that of a sandbox is like http://127.0.0.1:{DEFAULT_PORT}") from error
     except aiohttp.ClientConnectionError as error:
         raise SandboxError(f"no sandbox answers at {url}; start one with `qqbot sandbox` ({error})") from error
     except (aiohttp.ClientError, ValueError) as error:

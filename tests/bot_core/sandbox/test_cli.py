@@ -97,6 +97,9 @@ async def test_errors_are_one_line_and_say_what_to_do(play: Any) -> None:
     code, _, err = await run("say", "x", "--sandbox", "127.0.0.1:1")
     assert (code, err.count("\n")) == (1, 1)
     assert "no sandbox answers at http://127.0.0.1:1" in err
+    code, _, err = await run("say", "x", "--sandbox", "http://127.0.0.1:99999")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "is no address; that of a sandbox is like http://127.0.0.1:8765" in err
     code, _, err = await run("sandbox", "--host", "0.0.0.0")
     assert (code, err.count("\n")) == (2, 1)
     assert "--allow-remote" in err
