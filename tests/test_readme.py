@@ -174,6 +174,7 @@ async def test_the_commands_do_what_they_say(folder: Path) -> None:
     assert (folder / "song.silk").read_bytes().startswith(b"\x02#!SILK_V3")
     with wave.open(str(folder / "song.wav")) as song:
         assert song.getframerate() == 24_000
+    assert (folder / "qqmedia-shelf" / "pyproject.toml").is_file()
 
 
 def test_the_settings_file_is_right(tmp_path: Path) -> None:
