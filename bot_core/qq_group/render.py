@@ -6,7 +6,7 @@ begins the next message. Video, voice and file travel alone, and so do markdown 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, assert_never
 
@@ -68,13 +68,13 @@ def plan_chain(elements: Iterable[Element], *, reference: str = "", text_limit: 
     """Plan the messages of a chain.
 
     Args:
-        elements: What the chain is made of. A mention that it began with by itself goes with something only.
+        elements: What the chain is made of. A mention that it began with by itself goes with text or a picture only.
         reference: Reference id of the message to quote; the first message gets it. Empty: none.
         text_limit: How many characters of text a message holds; longer text becomes several. `None`: any number.
     """
     planner = _Planner(text_limit)
     elements = list(elements)
-    if elements and isinstance(elements[0], At) and elements[0].opening and all(map(_says_nothing, elements[1:])):
+    if elements and isinstance(elements[0], At) and elements[0].opening and _would_be_alone(elements[1:]):
         del elements[0]  # nobody wants a message that only calls his name
     for element in elements:
         planner.add(element)
@@ -155,6 +155,12 @@ class _Planner:
         elif self.waiting:  # a chain of nothing but raw fields is a message in itself
             self.put(PlannedMessage({"msg_type": MsgType.TEXT.value}))
         return self.messages
+
+
+def _would_be_alone(rest: Sequence[Element]) -> bool:
+    """Return whether an opening mention finds nothing to go with: nothing at all, or what travels alone."""
+    first = next((element for element in rest if not _says_nothing(element)), None)
+    return first is None or isinstance(first, Voice | Video | File | Markdown | MarkdownTemplate | Ark)
 
 
 def _says_nothing(element: Element) -> bool:

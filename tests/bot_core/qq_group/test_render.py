@@ -50,9 +50,18 @@ def test_a_chain_of_nothing_but_its_opening_mention_is_not_sent(rest: tuple[Elem
 
 
 @pytest.mark.parametrize("rest", [Text("hi"), At("U2"), AtAll(), Image(content=b"x"), Extend({"a": 1})])
-def test_the_opening_mention_goes_with_anything(rest: Element) -> None:
+def test_the_opening_mention_goes_with_what_can_have_it(rest: Element) -> None:
     [(body, _)] = planned(At("U1", enter=True, opening=True), rest)
     assert body["content"].startswith("<@U1>\n")
+
+
+@pytest.mark.parametrize("medium", [Voice(b"x"), Video(b"x"), File(b"x"), Markdown("# b"), Ark(23, [])])
+def test_the_opening_mention_is_no_message_of_its_own_before_what_travels_alone(medium: Element) -> None:
+    """It would use up a reply."""
+    bodies = [body for body, _ in planned(At("U1", enter=True, opening=True), Text(" "), medium, Text("after"))]
+    assert [body.get("content") for body in bodies] == [None, "after"]
+    [asked, _] = planned(At("U1", enter=True), medium)  # somebody asked for it
+    assert asked[0]["content"] == "<@U1>\n"
 
 
 def test_runs_of_text_are_one_message() -> None:
