@@ -81,11 +81,11 @@ class ReplyContext:
         return f"message {self.msg_id}" if self.msg_id else f"event {self.event_id}"
 
 
-@dataclass(slots=True)
-class _Count:
-    since: float
-    last_seq: int = 0
-    used: int = 0
+# Since when it is counted, the last `msg_seq`, and how many replies are used. A tuple, because the garbage collector
+# leaves alone what holds nothing but numbers: it would walk over an object for each message of the last minutes.
+_Count: TypeAlias = tuple[float, int, int]
+_Counts: TypeAlias = OrderedDict[_Key, _Count]
+_NOTHING: Final[_Count] = (0.0, 0, 0)
 
 
 class ReplyBook:
@@ -108,7 +108,7 @@ class ReplyBook:
         self._clock = clock
         self._wall_clock = wall_clock
         # By window: what was said in groups is forgotten after minutes, and need not wait for what was in private.
-        self._counts: defaultdict[float, OrderedDict[_Key, _Count]] = defaultdict(OrderedDict)
+        self._counts: defaultdict[float, _Counts] = defaultdict(OrderedDict)
 
     def __len__(self) -> int:
         return sum(map(len, self._counts.values()))
@@ -132,47 +132,47 @@ class ReplyBook:
                 return 0
             raise self.too_late(context)
         most = self._most(context)
-        count = self._count(context)
-        left = max(0, most - count.used)
+        counts, key, (since, last_seq, used) = self._counted(context)
+        left = max(0, most - used)
         if messages > left and not fewer:
             raise ReplyContextError(
-                f"{context.name} takes {most} replies, {count.used} are used, and this chain "
+                f"{context.name} takes {most} replies, {used} are used, and this chain "
                 f"needs {messages}; say it in fewer messages, use bot.send_message, or let the rest go out unasked "
                 "(proactive_fallback=True)"
             )
         granted = min(messages, left)
-        count.used += granted
+        counts[key] = since, last_seq, used + granted
         return granted
 
     def give_back(self, context: ReplyContext, messages: int = 1) -> None:
         """Return replies that were set aside and not used."""
-        count = self._counts[self._window(context)].get(_key(context))
-        if count is not None:
-            count.used = max(0, count.used - messages)
+        counts, key, (since, last_seq, used) = self._counted(context)
+        counts[key] = since, last_seq, max(0, used - messages)
 
     def exhaust(self, context: ReplyContext) -> None:
         """Hear that the platform takes no more replies to this."""
-        self._count(context).used = max(self._count(context).used, self._most(context))
+        counts, key, (since, last_seq, used) = self._counted(context)
+        counts[key] = since, last_seq, max(used, self._most(context))
 
     def heard(self, reply: RawReply) -> None:
         """Note a reply that the bot's author sent by a call of his own: typing, a text that grows."""
         name = reply.event_id.partition(":")[0]
-        count = self._count(ReplyContext(reply.target, reply.msg_id, event_id=reply.event_id, event_name=name))
-        count.used += 1
-        count.last_seq = max(count.last_seq, reply.msg_seq)
+        context = ReplyContext(reply.target, reply.msg_id, event_id=reply.event_id, event_name=name)
+        counts, key, (since, last_seq, used) = self._counted(context)
+        counts[key] = since, max(last_seq, reply.msg_seq), used + 1
 
     def next_seq(self, context: ReplyContext) -> int:
         """Return the next `msg_seq`: 1, 2, 3 ... for one message in one chat; none is given out twice."""
-        count = self._count(context)
-        count.last_seq += 1
-        return count.last_seq
+        counts, key, (since, last_seq, used) = self._counted(context)
+        counts[key] = since, last_seq + 1, used
+        return last_seq + 1
 
     def left(self, context: ReplyContext) -> int:
         """Return how many replies are left; 0 when the time for them is over."""
         if context.received and self._wall_clock() >= self.deadline(context):
             return 0
-        count = self._counts[self._window(context)].get(_key(context))
-        return max(0, self._most(context) - (count.used if count is not None else 0))
+        _, _, used = self._counts[self._window(context)].get(_key(context), _NOTHING)
+        return max(0, self._most(context) - used)
 
     def deadline(self, context: ReplyContext) -> float:
         """Return until when replies are taken, in seconds of the wall clock."""
@@ -201,21 +201,22 @@ class ReplyBook:
     def _most(self, context: ReplyContext) -> int:
         return self._limits.group_replies if context.target.scene is Scene.GROUP else self._limits.user_replies
 
-    def _count(self, context: ReplyContext) -> _Count:
+    def _counted(self, context: ReplyContext) -> tuple[_Counts, _Key, _Count]:
+        """Return where it is counted, and what there is."""
         window, key = self._window(context), _key(context)
         counts = self._counts[window]
         count = counts.get(key)
         if count is None:
             now = self._clock()
             _forget(counts, now - window - _KEEP_LONGER_SECONDS)
-            count = counts[key] = _Count(now)
-        return count
+            count = counts[key] = now, 0, 0
+        return counts, key, count
 
 
-def _forget(counts: OrderedDict[_Key, _Count], until: float) -> None:
+def _forget(counts: _Counts, until: float) -> None:
     while counts:
         oldest = next(iter(counts))
-        if len(counts) < _KEEP_AT_MOST and counts[oldest].since > until:
+        if len(counts) < _KEEP_AT_MOST and counts[oldest][0] > until:
             return
         del counts[oldest]
 
