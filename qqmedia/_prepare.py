@@ -74,7 +74,7 @@ class Preparer:
         found = sniff(loaded.head)
         _check_source(kind, source, loaded, found)
         start = loaded.content if isinstance(loaded.content, bytes) else loaded.head
-        untouched = not transforms or self.transforms.passes(kind, start, loaded.size)
+        untouched = not transforms or self.transforms.passes(kind, found.content_type, start, loaded.size)
         key = "" if not untouched or self.plugins.name_objects else self._key(kind, loaded.sha256, found)
         upload = Upload(
             kind=kind, content_type=found.content_type, size=loaded.size, sha256=loaded.sha256, key=key,

@@ -17,8 +17,8 @@ _VOICE_MODULE: Final = "qqmedia.voice"
 class Seldom(Transform, Protocol):
     """A transform that leaves most media as they are, and sees that at a glance."""
 
-    def passes(self, start: bytes, size: int) -> bool:
-        """Return whether the first bytes are enough to see that nothing is to be done; costs next to nothing."""
+    def passes(self, content_type: str, start: bytes, size: int) -> bool:
+        """Return whether type and first bytes are enough to see that nothing is to be done; costs next to nothing."""
         ...
 
     async def aclose(self) -> None:
@@ -65,9 +65,9 @@ class Transforms:
         """Return whether most media of this kind stay as they are, so that they may be hashed when they are read."""
         return kind is not MediaKind.VOICE and kind in self._foretold
 
-    def passes(self, kind: MediaKind, start: bytes, size: int) -> bool:
-        """Return whether the first bytes are enough to see that every transform would leave this as it is."""
-        return self.seldom(kind) and all(one.passes(start, size) for one in self._foretold[kind])
+    def passes(self, kind: MediaKind, content_type: str, start: bytes, size: int) -> bool:
+        """Return whether type and first bytes are enough to see that every transform would leave this as it is."""
+        return self.seldom(kind) and all(one.passes(content_type, start, size) for one in self._foretold[kind])
 
     async def aclose(self) -> None:
         """Stop what is running."""

@@ -43,11 +43,10 @@ class ImageTransform:
         self._in_thread = in_thread
         self._jobs = Jobs("image", at_once=_AT_ONCE)
 
-    def passes(self, start: bytes, size: int) -> bool:
-        """Return whether the first bytes are enough to see that nothing is to be done."""
+    def passes(self, content_type: str, start: bytes, size: int) -> bool:
+        """Return whether type and first bytes are enough to see that nothing is to be done."""
         if not self._options.convert:
             return True
-        content_type = sniff(start).content_type
         head = read_head(start)
         return head is not None and self._acceptable(content_type, size, head)
 

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from qqmedia._jobs import Jobs
 from qqmedia.media import MediaKind, Upload
-from qqmedia.sniff import HEAD_BYTES, sniff
 from qqmedia.videos._make import CannotConvert, NoConverter, look, make_video, plays
 from qqmedia.videos._options import VideoOptions
 from qqmedia.voice._pcm import Stop
@@ -41,12 +40,10 @@ class VideoTransform:
         self._jobs = Jobs("video", at_once=1)  # ffmpeg takes all processors for one
         self._told: set[str] = set()
 
-    def passes(self, start: bytes, size: int) -> bool:
-        """Return whether the first bytes are enough to see that nothing is to be done."""
+    def passes(self, content_type: str, start: bytes, size: int) -> bool:
+        """Return whether type and first bytes are enough to see that nothing is to be done."""
         options = self._options
-        return options.convert == "off" or (
-            size <= options.max_bytes and plays(sniff(start[:HEAD_BYTES]).content_type, start)
-        )
+        return options.convert == "off" or (size <= options.max_bytes and plays(content_type, start))
 
     async def apply(self, upload: Upload, /) -> Upload:
         """Return the video as it is, or made anew; where that cannot be, what the options say, with a note."""

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, features
 from qqmedia import ConfigurationError, MediaFormatError, MediaKind, MediaTooLargeError, Upload
 from qqmedia.host import MediaHost
 from qqmedia.pictures import ImageOptions
+from qqmedia.sniff import sniff
 from qqmedia.testing import memory_host
 from tests.lag import assert_loop_goes_on
 
@@ -127,7 +128,7 @@ async def test_looking_costs_next_to_nothing() -> None:
         transforms = host._parts.preparer.transforms  # type: ignore[union-attr]
         began = time.perf_counter()
         for _ in range(100):
-            assert transforms.passes(IMAGE, content, len(content))
+            assert transforms.passes(IMAGE, sniff(content).content_type, content, len(content))
         assert (time.perf_counter() - began) / 100 < 0.0001
 
 
