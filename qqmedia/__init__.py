@@ -20,6 +20,7 @@ from qqmedia.driver import (
     SupportsDelete,
     SupportsFind,
     SupportsKeep,
+    SupportsPass,
     SupportsReach,
     Transform,
 )
@@ -78,6 +79,7 @@ __all__ = (
     "SupportsDelete",
     "SupportsFind",
     "SupportsKeep",
+    "SupportsPass",
     "SupportsPublish",
     "SupportsReach",
     "Transform",

@@ -19,7 +19,7 @@ from qqmedia._prepare import Preparer
 from qqmedia._publish import Publisher
 from qqmedia._puts import OpenDriver
 from qqmedia._sources import Limits, Loaded
-from qqmedia._transforms import Transforms
+from qqmedia._transforms import BuiltIn, Transforms
 from qqmedia.driver import Driver, DriverSpec, SupportsCheck
 from qqmedia.errors import (
     ConfigurationError,
@@ -29,10 +29,8 @@ from qqmedia.errors import (
     StorageUnavailableError,
 )
 from qqmedia.media import Workspace
-from qqmedia.pictures import ImageOptions, ImageTransform
 from qqmedia.plugins import Discovery, FoundDriver, Plugins, discover
 from qqmedia.settings import check_names, chosen_driver, load_options, load_settings
-from qqmedia.videos import VideoOptions, VideoTransform
 
 if TYPE_CHECKING:
     import aiohttp
@@ -95,9 +93,7 @@ class _Plan:
     """Everything that is read from the disk."""
 
     policy: HostPolicy
-    voice_options: object
-    image_options: ImageOptions
-    video_options: VideoOptions
+    built_in: BuiltIn
     state_dir: Path
     secret: bytes
     chosen: Sequence[_Chosen]
@@ -114,14 +110,13 @@ async def open_parts(request: Request, stack: AsyncExitStack) -> Parts:
     """
     resources = Resources(clock=request.clock, http=request.http)
     stack.push_async_callback(resources.aclose)
-    plan: _Plan = await resources.in_thread(_plan, request)
-    transforms = _transforms(plan, resources)
-    stack.push_async_callback(transforms.aclose)
+    plan: _Plan = await resources.in_thread(_plan, request, resources)
+    stack.push_async_callback(plan.built_in.aclose)
     downloads = _Downloads(request, plan.policy, resources)
     stack.push_async_callback(downloads.aclose)
     preparer = Preparer(
-        policy=plan.policy, secret=plan.secret, plugins=plan.plugins, transforms=transforms,
-        in_thread=resources.in_thread, fetch=downloads.fetch,
+        policy=plan.policy, secret=plan.secret, plugins=plan.plugins,
+        transforms=Transforms(plan.plugins.transforms()), in_thread=resources.in_thread, fetch=downloads.fetch,
     )  # fmt: skip
     drivers = await _open_drivers(request, plan, resources, stack)
     publisher = Publisher(
@@ -133,13 +128,7 @@ async def open_parts(request: Request, stack: AsyncExitStack) -> Parts:
     return Parts(names=names, resources=resources, preparer=preparer, publisher=publisher)
 
 
-def _transforms(plan: _Plan, resources: Resources) -> Transforms:
-    in_thread = resources.in_thread
-    seldom = (ImageTransform(plan.image_options, in_thread), VideoTransform(plan.video_options, in_thread))
-    return Transforms(plan.plugins.transforms(), seldom, voice_options=plan.voice_options, in_thread=in_thread)
-
-
-def _plan(request: Request) -> _Plan:
+def _plan(request: Request, resources: Resources) -> _Plan:
     choices = _choices(request.driver)
     keywords = _keywords(request.settings, choices)
     discovery = discover().with_plugins(request.plugins)
@@ -148,16 +137,14 @@ def _plan(request: Request) -> _Plan:
     discovery.warn_about_broken_plugins(chosen=names)
     check_names(discovery.names)
     state_dir = state_folder(request.state_dir)
-    voice = importlib.import_module("qqmedia.voice")
+    built_in = BuiltIn(resources.in_thread)
     return _Plan(
         policy=request.policy or load_options(HostPolicy, "host"),
-        voice_options=load_options(voice.VoiceOptions, "silk"),
-        image_options=load_options(ImageOptions, "image"),
-        video_options=load_options(VideoOptions, "video"),
+        built_in=built_in,
         state_dir=state_dir,
         secret=load_secret(state_dir),
         chosen=[_settle(choice, found[choice.name], discovery, keywords.get(choice.label, {})) for choice in choices],
-        plugins=Plugins(_members(discovery, found.values())),
+        plugins=Plugins([("built-in", built_in), *_members(discovery, found.values())]),
     )
 
 

@@ -67,7 +67,7 @@ class Preparer:
         Raises:
             MediaError: It cannot be read, is not what was asked for, or is too large.
         """
-        transforms = await self.transforms.of(kind)
+        transforms = self.transforms.of(kind)
         hashed = not transforms or self.transforms.seldom(kind)
         limits = Limits(kind=kind, max_bytes=self.policy.max_bytes, hashed=hashed, digests=self.digests)
         loaded = await self._load(source, limits, workspace)

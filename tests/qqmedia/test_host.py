@@ -305,52 +305,6 @@ async def test_public_urls_pass_through_and_private_ones_do_not() -> None:
         await host.on_page_rendered(object())
 
 
-class Shout:
-    """A transform of pictures that appends a byte; two of them show their order."""
-
-    def __init__(self, name: str, order: int, kinds: frozenset[MediaKind]) -> None:
-        self.name, self.order, self.kinds = name, order, kinds
-
-    @hookimpl
-    def qqmedia_register_transforms(self) -> list[Shout]:
-        return [self]
-
-    async def apply(self, upload: Upload, /) -> Upload:
-        assert (upload.sha256, upload.key) == ("", "")
-        return upload.with_content(upload.read() + self.name.encode(), content_type="x/y", note=self.name)
-
-
-@pytest.mark.asyncio
-async def test_transforms_run_in_their_order_before_the_hash(tmp_path: Path) -> None:
-    images = frozenset({MediaKind.IMAGE})
-    plugins = [Shout("a", 10, images), Shout("b", 20, images), Shout("v", 5, frozenset({MediaKind.VIDEO}))]
-    state = tmp_path
-    async with memory_host(plugins=plugins, state_dir=state) as host, memory_host(state_dir=state) as plain:  # noqa: SIM117 - one line would not hold it
-        async with host.prepare(MediaKind.IMAGE, PNG) as upload, plain.prepare(MediaKind.IMAGE, PNG + b"ab") as same:
-            assert upload.read() == PNG + b"ab"
-            assert upload.notes == ("a", "b")
-            assert upload.content_type == "image/png"
-            assert (upload.sha256, upload.key, upload.size) == (same.sha256, same.key, same.size)
-
-
-class Spoil:
-    name, order, kinds = "spoil", 1, frozenset({MediaKind.IMAGE})
-
-    @hookimpl
-    def qqmedia_register_transforms(self) -> list[Spoil]:
-        return [self]
-
-    async def apply(self, upload: Upload, /) -> Upload:
-        return upload.with_content(b"text", content_type="image/png", note="spoiled")
-
-
-@pytest.mark.asyncio
-async def test_a_transform_must_leave_a_picture_a_picture() -> None:
-    async with memory_host(plugins=[Spoil()]) as host:
-        with pytest.raises(MediaFormatError, match=r"application/octet-stream when it is to be sent \(spoiled\)"):
-            await host.get_image(PNG)
-
-
 @pytest.mark.asyncio
 async def test_a_silk_voice_goes_all_the_way() -> None:
     driver = MemoryDriver()
