@@ -19,7 +19,7 @@ def main() -> None:
         from bot_core.errors import BotError  # noqa: PLC0415
         from qqmedia.cli import run  # noqa: PLC0415
 
-        run(app, known=(BotError,))
+        run(app, "qqbot", known=(BotError,))
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # once more, and it is over at once
         sys.stderr.write("interrupted\n")

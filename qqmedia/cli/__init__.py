@@ -15,7 +15,7 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT
 def main() -> None:
     """Run the command `qqmedia`."""
     try:
-        run(_commands())
+        run(_commands(), "qqmedia")
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # once more, and it is over at once
         sys.stderr.write("interrupted\n")
@@ -33,16 +33,16 @@ def _commands() -> Callable[..., object]:
     return app
 
 
-def run(app: Callable[..., object], *, known: tuple[type[Exception], ...] = ()) -> NoReturn:
-    """Run `app`, a typer application, with the arguments of the process, and exit.
+def run(app: Callable[..., object], name: str, *, known: tuple[type[Exception], ...] = ()) -> NoReturn:
+    """Run `app`, the typer application of the command `name`, with the arguments of the process, and exit.
 
-    Errors of `qqmedia`, `OSError` and the classes in `known` are printed as one line on standard error; with
-    ``--debug`` anywhere among the arguments, or ``QQMEDIA_DEBUG=1``, with their traceback. Exit codes: 0 done, 1
-    failed, 2 wrong arguments or settings, 130 interrupted.
+    Wrong arguments, errors of `qqmedia`, `OSError` and the classes in `known` are printed as one line on standard
+    error; with ``--debug`` anywhere among the arguments, or ``QQMEDIA_DEBUG=1``, as a traceback. Exit codes: 0 done,
+    1 failed, 2 wrong arguments or settings, 130 interrupted.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; whoever calls this gets it while modules load as well.
     """
     from qqmedia.cli._run import run_app  # noqa: PLC0415
 
-    run_app(app, known)
+    run_app(app, name, known)

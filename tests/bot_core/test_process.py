@@ -62,7 +62,7 @@ from bot_core.errors import BotError
 from qqmedia.cli import run
 app = typer.Typer()
 app.command()(run_command)
-run(app, known=(BotError,))
+run(app, "qqbot", known=(BotError,))
 """
 QQBOT_RUN = ("-c", QQBOT)
 
