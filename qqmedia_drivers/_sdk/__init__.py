@@ -5,7 +5,7 @@
 ``settings``    `BucketSettings`: the settings that every cloud has, and the vendor's own variables
 ``threads``     `SdkThreads`: a bounded pool of the driver's own; `Stop`: how a cancelled call is told to end
 ``bodies``      `UploadBody`: a stretch of an upload as the file object that an SDK reads, and can be stopped
-``errors``      `ErrorTable`: the SDK's exceptions to `qqmedia.StorageError`, once, by a table, without secrets
+``errors``      `ErrorTable`: an SDK's exceptions to `qqmedia.StorageError`, once, by its `Dialect`, without secrets
 ``urls``        `ObjectNames`: key to name in the bucket, and to URL
 ``parts``       `PartsUpload`: a large body in parts, several at once
 ``http``        for SDKs over `requests` (`cos`, `oss`): a session that follows nothing and nobody's environment, errors
@@ -17,7 +17,7 @@ How a driver is put together::
     class CosStore:  # a `Store`: the vendor's calls, which block, and its errors; nothing else is a vendor's
         def __init__(self, settings: CosSettings, connected: Connected) -> None:
             self.endpoint_url = connected.endpoint_url
-            self.errors = ErrorTable(...)
+            self.errors = ErrorTable(DIALECT, settings, region=..., endpoint=...)
 
         def put(self, name: str, headers: ObjectHeaders, body: bytes | UploadBody) -> None:
             self._client.put_object(Key=name, Body=body, ...)

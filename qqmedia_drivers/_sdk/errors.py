@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -19,9 +19,10 @@ from qqmedia import (
     StorageQuotaError,
     StorageUnavailableError,
 )
+from qqmedia_drivers._sdk.settings import BucketSettings
 from qqmedia_drivers._sdk.threads import StoppedError
 
-__all__ = ("STATUSES", "Answer", "ErrorTable", "Reason")
+__all__ = ("STATUSES", "Answer", "Dialect", "ErrorTable", "Reason")
 
 _MESSAGE_CHARACTERS: Final = 200  # of what the service, or the SDK, says
 _NOT_FOUND: Final = 404
@@ -35,7 +36,7 @@ class Reason:
     Attributes:
         kind: Our class for it.
         way_out: The setting and what to do, for a tired person. ``{bucket}``, ``{region}``, ``{endpoint}``,
-            ``{right_region}`` and whatever else the table's `facts` hold are filled in.
+            ``{right_region}`` are filled in.
     """
 
     kind: type[StorageError]
@@ -99,38 +100,39 @@ _ODD_SECRET: Final = Reason(
 _BROKEN: Final = Reason(StorageUnavailableError, "the connection to {endpoint} broke")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How one SDK, and the service behind it, say what is wrong.
+
+    Attributes:
+        answer: Gives what the service said, for exceptions that carry an answer; `None` for the others.
+        unwrap: Gives what lies below an error that keeps only a text.
+        codes: What the service's codes mean; of the rest the HTTP status tells.
+        classes: What exceptions without an answer mean; the first that fits counts, so the narrow ones come first.
+            Faults of TLS are known here already.
+        describe: Says in a few words what exceptions without an answer say; their text by default.
+    """
+
+    answer: Callable[[BaseException], Answer | None]
+    unwrap: Callable[[Exception], Exception] = lambda error: error
+    codes: Mapping[str, Reason]
+    classes: Sequence[tuple[type[Exception], Reason]]
+    describe: Callable[[BaseException], str] = str
+
+
 class ErrorTable:
     """Translates one SDK's exceptions for one open driver.
 
     Args:
-        answer: Gives what the service said, for exceptions that carry an answer; `None` for the others.
-        unwrap: Gives what lies below an error that keeps only a text.
-        codes: What the service's codes mean.
-        classes: What exceptions without an answer mean; the first that fits counts, so the narrow ones come first.
-            Faults of TLS are known here already.
-        facts: For the texts: ``bucket``, ``region``, ``endpoint``, ...
-        secrets: Values that no text may hold.
-        describe: Says in a few words what exceptions without an answer say; their text by default.
+        dialect: Of the SDK.
+        settings: Of the driver; its secrets are in no text.
+        region: For the texts; so `endpoint`.
     """
 
-    def __init__(
-        self,
-        *,
-        answer: Callable[[BaseException], Answer | None],
-        unwrap: Callable[[Exception], Exception] = lambda error: error,
-        codes: Mapping[str, Reason],
-        classes: Sequence[tuple[type[Exception], Reason]],
-        facts: Mapping[str, str],
-        secrets: Collection[str] = (),
-        describe: Callable[[BaseException], str] = str,
-    ) -> None:
-        self._answer = answer
-        self._unwrap = unwrap
-        self._codes = codes
-        self._classes = classes
-        self._facts = facts
-        self._describe = describe
-        self._secrets = [secret for secret in secrets if secret]
+    def __init__(self, dialect: Dialect, settings: BucketSettings, *, region: str, endpoint: str) -> None:
+        self._dialect = dialect
+        self._facts = {"bucket": settings.bucket, "region": region, "endpoint": endpoint}
+        self._secrets = [secret for secret in settings.secrets() if secret]
 
     @contextmanager
     def translated(self, opening: str = "") -> Iterator[None]:
@@ -146,7 +148,7 @@ class ErrorTable:
         except (QQMediaError, StoppedError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever an SDK raises; it is raised again
-            below = self._unwrap(error)
+            below = self._dialect.unwrap(error)
             _let_go(error)
             if (ours := _ours(error)) is not None:
                 raise ours from None
@@ -154,11 +156,11 @@ class ErrorTable:
 
     def answer(self, error: Exception) -> Answer | None:
         """Return what the service said, if it said something."""
-        return self._answer(self._unwrap(error))
+        return self._dialect.answer(self._dialect.unwrap(error))
 
     def translate(self, error: Exception, opening: str = "") -> StorageError:
         """Return our error for the SDK's."""
-        answer = self._answer(error)
+        answer = self._dialect.answer(error)
         if answer is None:
             reason, said, right_region = self._by_class(error), self._words(error), ""
         else:
@@ -182,7 +184,7 @@ class ErrorTable:
         return False
 
     def _words(self, error: Exception) -> str:
-        said = self._shortened(self._describe(error)) or type(error).__name__
+        said = self._shortened(self._dialect.describe(error)) or type(error).__name__
         return "Invalid header value" if _NO_HEADER.search(said) else said
 
     def _said(self, answer: Answer) -> str:
@@ -202,13 +204,13 @@ class ErrorTable:
             if isinstance(tls, ssl.SSLCertVerificationError):
                 return _NOT_TRUSTED
             return _NO_TLS if tls.reason in _NO_TLS_REASONS else _BROKEN
-        for kind, reason in self._classes:
+        for kind, reason in self._dialect.classes:
             if isinstance(error, kind):
                 return reason
         return Reason(StorageError, f"({type(error).__name__})")
 
     def _by_answer(self, answer: Answer) -> Reason:
-        if reason := self._codes.get(answer.code) or STATUSES.get(answer.status):
+        if reason := self._dialect.codes.get(answer.code) or STATUSES.get(answer.status):
             return reason
         if answer.status >= 500:  # noqa: PLR2004 - server errors
             return Reason(StorageUnavailableError, "the service has trouble of its own")

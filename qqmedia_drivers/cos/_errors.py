@@ -15,12 +15,12 @@ from qqmedia import (
     StorageQuotaError,
     StorageUnavailableError,
 )
-from qqmedia_drivers._sdk.errors import Answer, Reason
-from qqmedia_drivers._sdk.http import HTTP_REASONS, RedirectedError
+from qqmedia_drivers._sdk.errors import Answer, Dialect, Reason
+from qqmedia_drivers._sdk.http import HTTP_REASONS, RedirectedError, in_few_words
 
-__all__ = ("CLASSES", "CODES", "EXPIRED", "answer_of", "below")
+__all__ = ("DIALECT",)
 
-EXPIRED: Final = "AccessDenied, expired"  # COS has one code for "you may not" and for "your clock is wrong"
+_EXPIRED: Final = "AccessDenied, expired"  # COS has one code for "you may not" and for "your clock is wrong"
 _REDIRECT: Final = "Redirect"
 _REGION_IN_HOST: Final = re.compile(r"\.cos\.(?P<region>[a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)")
 
@@ -36,7 +36,7 @@ _SLOW: Final = Reason(StorageUnavailableError, "the line is slow")
 _GONE: Final = Reason(StorageNotFoundError, "there is no such object in bucket {bucket!r}")
 _FULL: Final = Reason(StorageQuotaError, "make room in bucket {bucket!r}, or raise its quota")
 
-CODES: Final[Mapping[str, Reason]] = {
+_CODES: Final[Mapping[str, Reason]] = {
     "InvalidAccessKeyId": Reason(
         StoragePermissionError,
         "check secret_id (TENCENTCLOUD_SECRET_ID); if the key is temporary, token belongs to it",
@@ -51,7 +51,7 @@ CODES: Final[Mapping[str, Reason]] = {
         "allow the key PutObject, GetObject, HeadObject, DeleteObject and the multipart calls in bucket {bucket!r}"
         " (CAM), or leave out acl",
     ),
-    EXPIRED: _CLOCK,
+    _EXPIRED: _CLOCK,
     "RequestTimeTooSkewed": _CLOCK,
     "AttachmentFull": Reason(StorageQuotaError, "the account's ACLs are used up (1000): leave out acl"),
     "NoSuchBucket": Reason(
@@ -82,22 +82,20 @@ CODES: Final[Mapping[str, Reason]] = {
     "BadDigest": Reason(StorageUnavailableError, "the bytes were damaged on the way"),
     "IncompleteBody": Reason(StorageUnavailableError, "the connection broke"),
 }
-"""What the codes of COS mean; of the rest the HTTP status tells."""
 
-CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
+_CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     *HTTP_REASONS,
     (CosClientError, Reason(StorageMisconfiguredError, "check bucket, region and endpoint_url")),
 )
-"""What errors mean that come without an answer."""
 
 
-def below(error: Exception) -> Exception:
+def _below(error: Exception) -> Exception:
     """Return what lies below the SDK's own error, which keeps only a text."""
     found = error.__context__ if isinstance(error, CosClientError) else None
     return found if isinstance(found, Exception) else error
 
 
-def answer_of(error: BaseException) -> Answer | None:
+def _answer(error: BaseException) -> Answer | None:
     """Return what the service said, if it said something."""
     if isinstance(error, RedirectedError):
         found = _REGION_IN_HOST.search(error.location)
@@ -108,8 +106,17 @@ def answer_of(error: BaseException) -> Answer | None:
     said = said if isinstance(said, Mapping) else {}  # a proxy's page, or headers only
     code, message = str(said.get("code", "")), str(said.get("message", ""))
     return Answer(
-        code=EXPIRED if code == "AccessDenied" and "expired" in message.lower() else code,
+        code=_EXPIRED if code == "AccessDenied" and "expired" in message.lower() else code,
         status=int(error.get_status_code()),
         message=message,
         request_id=str(said.get("requestid") or said.get("x-cos-request-id") or ""),
     )
+
+
+DIALECT: Final = Dialect(
+    answer=_answer,
+    unwrap=_below,
+    codes=_CODES,
+    classes=_CLASSES,
+    describe=in_few_words,
+)

@@ -12,11 +12,10 @@ from qqmedia import Driver, DriverContext
 from qqmedia_drivers._sdk.bodies import UploadBody
 from qqmedia_drivers._sdk.driver import ObjectHeaders, open_bucket
 from qqmedia_drivers._sdk.errors import ErrorTable
-from qqmedia_drivers._sdk.http import in_few_words
 from qqmedia_drivers._sdk.logs import quieten
 from qqmedia_drivers._sdk.parts import KeywordCalls
 from qqmedia_drivers.cos._client import Connected, connect
-from qqmedia_drivers.cos._errors import CLASSES, CODES, answer_of, below
+from qqmedia_drivers.cos._errors import DIALECT
 from qqmedia_drivers.cos._settings import CosSettings
 
 __all__ = ("open_cos",)
@@ -31,15 +30,7 @@ class CosStore:
 
     def __init__(self, settings: CosSettings, connected: Connected) -> None:
         self.endpoint_url = connected.endpoint_url
-        self.errors = ErrorTable(
-            answer=answer_of,
-            unwrap=below,
-            codes=CODES,
-            classes=CLASSES,
-            facts={"bucket": settings.bucket, "region": settings.region, "endpoint": connected.endpoint_url},
-            secrets=settings.secrets(),
-            describe=in_few_words,
-        )
+        self.errors = ErrorTable(DIALECT, settings, region=settings.region, endpoint=connected.endpoint_url)
         self._bucket = settings.bucket
         self._client = connected.calls
         self._urls = connected.urls

@@ -15,10 +15,10 @@ from qqmedia import (
     StorageQuotaError,
     StorageUnavailableError,
 )
-from qqmedia_drivers._sdk.errors import Answer, Reason
-from qqmedia_drivers._sdk.http import HTTP_REASONS, RedirectedError
+from qqmedia_drivers._sdk.errors import Answer, Dialect, Reason
+from qqmedia_drivers._sdk.http import HTTP_REASONS, RedirectedError, in_few_words
 
-__all__ = ("CLASSES", "CODES", "answer_of", "below")
+__all__ = ("DIALECT",)
 
 # OSS has few codes for many reasons; these tell apart what has another way out.
 _OTHER_ENDPOINT: Final = "AccessDenied, other endpoint"
@@ -44,7 +44,7 @@ _BUSY: Final = Reason(StorageUnavailableError, "the service is busy")
 _SLOW: Final = Reason(StorageUnavailableError, "the line is slow")
 _DAMAGED: Final = Reason(StorageUnavailableError, "the bytes were damaged on the way")
 
-CODES: Final[Mapping[str, Reason]] = {
+_CODES: Final[Mapping[str, Reason]] = {
     "InvalidAccessKeyId": Reason(
         StoragePermissionError,
         "check access_key_id (OSS_ACCESS_KEY_ID); if the key is temporary, security_token belongs to it",
@@ -99,23 +99,21 @@ CODES: Final[Mapping[str, Reason]] = {
     "BadDigest": _DAMAGED,
     "IncompleteBody": Reason(StorageUnavailableError, "the connection broke"),
 }
-"""What the codes of OSS mean; of the rest the HTTP status tells."""
 
-CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
+_CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     *HTTP_REASONS,
     (sdk.InconsistentError, _DAMAGED),
     (sdk.ClientError, Reason(StorageMisconfiguredError, "check bucket, region and endpoint_url")),
 )
-"""What errors mean that come without an answer."""
 
 
-def below(error: Exception) -> Exception:
+def _below(error: Exception) -> Exception:
     """Return what lies below the SDK's error for connections: that one keeps only a text."""
     found: Exception = error.exception if isinstance(error, sdk.RequestError) else error
     return found
 
 
-def answer_of(error: BaseException) -> Answer | None:
+def _answer(error: BaseException) -> Answer | None:
     """Return what the service said, if it said something."""
     if isinstance(error, RedirectedError):
         return Answer(code=_REDIRECT, status=error.status, right_region=_region_in(error.location))
@@ -143,3 +141,12 @@ def _told_apart(code: str, message: str, endpoint: str) -> str:
 def _region_in(address: str) -> str:
     found = _REGION_IN_HOST.search(address)
     return found["region"] if found else ""
+
+
+DIALECT: Final = Dialect(
+    answer=_answer,
+    unwrap=_below,
+    codes=_CODES,
+    classes=_CLASSES,
+    describe=in_few_words,
+)

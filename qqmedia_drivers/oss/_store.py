@@ -15,11 +15,10 @@ from qqmedia import Driver, DriverContext
 from qqmedia_drivers._sdk.bodies import UploadBody
 from qqmedia_drivers._sdk.driver import ObjectHeaders, open_bucket
 from qqmedia_drivers._sdk.errors import ErrorTable
-from qqmedia_drivers._sdk.http import in_few_words
 from qqmedia_drivers._sdk.logs import quieten
 from qqmedia_drivers._sdk.urls import without_query
 from qqmedia_drivers.oss._client import Connected, connect
-from qqmedia_drivers.oss._errors import CLASSES, CODES, answer_of, below
+from qqmedia_drivers.oss._errors import DIALECT
 from qqmedia_drivers.oss._settings import OssSettings
 
 __all__ = ("open_oss",)
@@ -34,15 +33,7 @@ class OssStore:
 
     def __init__(self, settings: OssSettings, connected: Connected) -> None:
         self.endpoint_url = connected.endpoint_url
-        self.errors = ErrorTable(
-            answer=answer_of,
-            unwrap=below,
-            codes=CODES,
-            classes=CLASSES,
-            facts={"bucket": settings.bucket, "region": connected.region, "endpoint": connected.upload_url},
-            secrets=settings.secrets(),
-            describe=in_few_words,
-        )
+        self.errors = ErrorTable(DIALECT, settings, region=connected.region, endpoint=connected.upload_url)
         self._bucket = connected.calls
         self._urls = connected.urls
         self._session = connected.session

@@ -14,9 +14,9 @@ from qqmedia import (
     StorageQuotaError,
     StorageUnavailableError,
 )
-from qqmedia_drivers._sdk.errors import Answer, Reason
+from qqmedia_drivers._sdk.errors import Answer, Dialect, Reason
 
-__all__ = ("CLASSES", "CODES", "answer_of")
+__all__ = ("DIALECT",)
 
 _UNKNOWN_KEY: Final = Reason(
     StoragePermissionError, "check access_key_id (AWS_ACCESS_KEY_ID), and that endpoint_url {endpoint} is the right one"
@@ -44,7 +44,7 @@ _FULL: Final = Reason(StorageQuotaError, "make room in bucket {bucket!r}, or rai
 _BUSY: Final = Reason(StorageUnavailableError, "the service is busy")
 _STYLE: Final = Reason(StorageMisconfiguredError, "try the other addressing_style (path or virtual), or set provider")
 
-CODES: Final[Mapping[str, Reason]] = {
+_CODES: Final[Mapping[str, Reason]] = {
     "InvalidAccessKeyId": _UNKNOWN_KEY,
     "Unauthorized": _UNKNOWN_KEY,  # R2
     "SignatureDoesNotMatch": _WRONG_SECRET,
@@ -91,7 +91,6 @@ CODES: Final[Mapping[str, Reason]] = {
     "BadDigest": Reason(StorageUnavailableError, "the bytes were damaged on the way"),
     "IncompleteBody": Reason(StorageUnavailableError, "the connection broke"),
 }
-"""What the codes of S3 services mean; of the rest the HTTP status tells."""
 
 _UNREACHABLE: Final = Reason(
     StorageUnavailableError, "is endpoint_url {endpoint} right, and can this machine reach it?"
@@ -106,7 +105,7 @@ _NO_CREDENTIALS: Final = Reason(
 _PROFILE: Final = Reason(StorageMisconfiguredError, "check profile (AWS_PROFILE) and ~/.aws/config")
 _SETTINGS: Final = Reason(StorageMisconfiguredError, "check bucket, region and endpoint_url")
 
-CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
+_CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     (sdk.ConnectTimeoutError, _SLOW),
     (sdk.ReadTimeoutError, _SLOW),
     (sdk.ProxyConnectionError, Reason(StorageUnavailableError, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY")),
@@ -128,10 +127,9 @@ CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     (sdk.EndpointProviderError, _SETTINGS),
     (sdk.ParamValidationError, _SETTINGS),
 )
-"""What errors of botocore mean that come without an answer; the narrow ones first."""
 
 
-def answer_of(error: BaseException) -> Answer | None:
+def _answer(error: BaseException) -> Answer | None:
     """Return what the service said, if it said something."""
     if not isinstance(error, sdk.ClientError):
         return None
@@ -145,3 +143,10 @@ def answer_of(error: BaseException) -> Answer | None:
         request_id=str(about.get("RequestId", "")),
         right_region=str(said.get("Region") or about.get("HTTPHeaders", {}).get("x-amz-bucket-region") or ""),
     )
+
+
+DIALECT: Final = Dialect(
+    answer=_answer,
+    codes=_CODES,
+    classes=_CLASSES,
+)

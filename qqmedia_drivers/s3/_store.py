@@ -13,7 +13,7 @@ from qqmedia_drivers._sdk.logs import quieten
 from qqmedia_drivers._sdk.parts import KeywordCalls
 from qqmedia_drivers._sdk.urls import without_query
 from qqmedia_drivers.s3._client import Connected, connect
-from qqmedia_drivers.s3._errors import CLASSES, CODES, answer_of
+from qqmedia_drivers.s3._errors import DIALECT
 from qqmedia_drivers.s3._settings import S3Settings
 
 __all__ = ("open_s3",)
@@ -24,13 +24,7 @@ class S3Store:
 
     def __init__(self, settings: S3Settings, connected: Connected) -> None:
         self.endpoint_url = connected.endpoint_url
-        self.errors = ErrorTable(
-            answer=answer_of,
-            codes=CODES,
-            classes=CLASSES,
-            facts={"bucket": settings.bucket, "region": connected.region, "endpoint": connected.endpoint_url},
-            secrets=settings.secrets(),
-        )
+        self.errors = ErrorTable(DIALECT, settings, region=connected.region, endpoint=connected.endpoint_url)
         self._bucket = settings.bucket
         self._client = connected.client
         self._urls = connected.urls

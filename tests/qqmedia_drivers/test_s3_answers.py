@@ -33,7 +33,7 @@ from qqmedia import (
 )
 from qqmedia.testing import make_content, make_upload, open_driver
 from qqmedia_drivers.s3 import qqmedia_register_drivers
-from qqmedia_drivers.s3._errors import CLASSES, CODES
+from qqmedia_drivers.s3._errors import DIALECT
 
 SPEC = qqmedia_register_drivers()
 SECRET, TOKEN = "a-secret-of-the-test", "a-token-of-the-test"
@@ -148,14 +148,14 @@ async def test_the_right_region_is_told_if_the_service_tells(
 
 def test_every_text_can_be_filled_in() -> None:
     facts = {"bucket": "b", "region": "r", "endpoint": "e", "right_region": "x"}
-    for reason in [*CODES.values(), *(reason for _, reason in CLASSES)]:
+    for reason in [*DIALECT.codes.values(), *(reason for _, reason in DIALECT.classes)]:
         assert reason.way_out.format_map(facts)
         assert issubclass(reason.kind, StorageError)
 
 
 @pytest.mark.asyncio
 async def test_narrow_errors_of_the_sdk_come_before_wide_ones() -> None:
-    kinds = [kind for kind, _ in CLASSES]
+    kinds = [kind for kind, _ in DIALECT.classes]
     for number, kind in enumerate(kinds):
         assert not [wide for wide in kinds[:number] if issubclass(kind, wide)], f"{kind} is never reached"
 
