@@ -97,10 +97,13 @@ class Resources:
 class HostContext:
     """The `qqmedia.driver.DriverContext` of one driver."""
 
-    def __init__(self, *, name: str, state_dir: Path, platform_on_loopback: bool, resources: Resources) -> None:
+    def __init__(
+        self, *, name: str, state_dir: Path, platform_on_loopback: bool, put_timeout: float, resources: Resources
+    ) -> None:
         self.name = name
         self.state_dir = state_dir
         self.platform_on_loopback = platform_on_loopback
+        self.put_timeout = put_timeout
         self._resources = resources
 
     @property

@@ -218,7 +218,7 @@ async def _open_drivers(request: Request, plan: _Plan, resources: Resources, sta
     for chosen in plan.chosen:
         context = HostContext(
             name=chosen.choice.label, state_dir=plan.state_dir, platform_on_loopback=request.platform_on_loopback,
-            resources=resources,
+            put_timeout=plan.policy.put_timeout, resources=resources,
         )  # fmt: skip
         driver = await _open_driver(chosen, context, plan.policy, stack)
         if request.check and isinstance(driver, SupportsCheck):

@@ -131,11 +131,14 @@ class DriverContext(Protocol):
         state_dir: Folder for what must outlive the process; exists, private to the user.
         platform_on_loopback: The QQ platform itself runs on this machine (the sandbox), so that it can fetch
             loopback addresses.
+        put_timeout: Seconds without any progress after which the host gives a put up. An SDK's own time limits belong
+            below it, so that a call in a thread, which nobody can cancel, ends when nobody waits for it any more.
     """
 
     name: str
     state_dir: Path
     platform_on_loopback: bool
+    put_timeout: float
 
     @property
     def http(self) -> aiohttp.ClientSession:

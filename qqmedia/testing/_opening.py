@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from qqmedia._context import Clock, HostContext, Resources, SystemClock
+from qqmedia._policy import HostPolicy
 from qqmedia.driver import Driver, DriverContext, DriverSpec
 from qqmedia.errors import ConfigurationError
 from qqmedia.media import Workspace
@@ -27,6 +28,7 @@ async def driver_context(
     state_dir: str | os.PathLike[str] | None = None,
     platform_on_loopback: bool = True,
     clock: Clock | None = None,
+    put_timeout: float | None = None,
 ) -> AsyncIterator[DriverContext]:
     """Give what a host lends to a driver, until the block ends.
 
@@ -35,13 +37,15 @@ async def driver_context(
         state_dir: A temporary folder by default.
         platform_on_loopback: Whether loopback addresses count as reachable.
         clock: The system's by default.
+        put_timeout: Of the host's policy; as it is by default where not given.
     """
     workspace = Workspace()
     resources = Resources(clock=clock or SystemClock(), http=None)
     try:
         folder = Path(state_dir) if state_dir else await asyncio.to_thread(_new_folder, workspace)
         yield HostContext(
-            name=name, state_dir=folder, platform_on_loopback=platform_on_loopback, resources=resources
+            name=name, state_dir=folder, platform_on_loopback=platform_on_loopback, resources=resources,
+            put_timeout=HostPolicy().put_timeout if put_timeout is None else put_timeout,
         )  # fmt: skip
     finally:
         await resources.aclose()

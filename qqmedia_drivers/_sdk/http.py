@@ -71,7 +71,8 @@ def _refuse_redirect(response: Any, **_others: object) -> None:
 
 
 _SLOW: Final = Reason(
-    StorageUnavailableError, "raise connect_timeout or read_timeout if the line to {endpoint} is slow"
+    StorageUnavailableError,
+    "raise connect_timeout or read_timeout, and the host's put_timeout above them, if the line to {endpoint} is slow",
 )
 _ADDRESS: Final = Reason(StorageMisconfiguredError, "check endpoint_url {endpoint}")
 

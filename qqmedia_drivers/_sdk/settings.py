@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -19,10 +21,16 @@ from pydantic import (
     model_validator,
 )
 
+from qqmedia import DriverContext
+
 __all__ = ("BucketSettings", "KeyId", "Secret", "VendorVariables", "WebAddress", "also")
 
 _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})
+# Of the host's time limit, what an SDK may take: the rest is for the way back from its thread.
+_BELOW_HOST: Final = 0.9
+
+logger = logging.getLogger("qqmedia_drivers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +125,7 @@ class BucketSettings(BaseModel):
         cache_control: Of every object; ``public, max-age=<ttl>`` where not given.
         threads: How many calls of the SDK run at once.
         connect_timeout: Seconds for a connection.
-        read_timeout: Seconds without a byte. Both are below the host's ``put_timeout``, so that a thread ends by
-            itself before long.
+        read_timeout: Seconds without a byte; see `within_host`.
         part_size_mib: Larger bodies are uploaded in parts of this many MiB.
     """
 
@@ -163,6 +170,25 @@ class BucketSettings(BaseModel):
     def part_bytes(self) -> int:
         """`part_size_mib` in bytes."""
         return self.part_size_mib * 1024 * 1024
+
+    def within_host(self, context: DriverContext) -> Self:
+        """Return these settings with both time limits, one after the other, below the host's.
+
+        A call in a thread cannot be cancelled: one that nobody waits for any more is to end by itself, and an error of
+        the SDK says more than the host's own.
+        """
+        # A context of a test that somebody wrote by hand, before there was this in it, says nothing: then as they are.
+        longest = _BELOW_HOST * getattr(context, "put_timeout", math.inf)
+        connect = min(self.connect_timeout, longest / 2)
+        limits = {"connect_timeout": connect, "read_timeout": min(self.read_timeout, longest - connect)}
+        for name in self.model_fields_set.intersection(limits):
+            if limits[name] < getattr(self, name):
+                logger.warning(
+                    "driver %r: %s is lowered to %g s, to end below the host's put_timeout of %g s; raise that too"
+                    " (QQMEDIA_HOST_PUT_TIMEOUT)",
+                    context.name, name, limits[name], context.put_timeout,
+                )  # fmt: skip
+        return self.model_copy(update=limits)
 
     def secrets(self) -> tuple[str, ...]:
         """Return every value that must never show."""

@@ -89,6 +89,7 @@ async def open_cos(settings: CosSettings, context: DriverContext) -> AsyncIterat
         ConfigurationError: The SDK refuses a setting.
     """
     _quieten_sdk()
+    settings = settings.within_host(context)
     connected = await context.in_thread(connect, settings)
     if settings.public_base_url is None and connected.endpoint_url.endswith(_DEFAULT_DOMAINS):
         logger.info(

@@ -126,6 +126,7 @@ async def open_oss(settings: OssSettings, context: DriverContext) -> AsyncIterat
         ConfigurationError: The SDK refuses a setting.
     """
     quieten("oss2", "urllib3", "aliyunsdkcore")
+    settings = settings.within_host(context)
     connected = await context.in_thread(connect, settings)
     if not connected.fast_crc:
         logger.warning(

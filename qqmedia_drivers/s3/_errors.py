@@ -96,7 +96,8 @@ _UNREACHABLE: Final = Reason(
     StorageUnavailableError, "is endpoint_url {endpoint} right, and can this machine reach it?"
 )
 _SLOW: Final = Reason(
-    StorageUnavailableError, "raise connect_timeout or read_timeout if the line to {endpoint} is slow"
+    StorageUnavailableError,
+    "raise connect_timeout or read_timeout, and the host's put_timeout above them, if the line to {endpoint} is slow",
 )
 _NO_CREDENTIALS: Final = Reason(
     StoragePermissionError,

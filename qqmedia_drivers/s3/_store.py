@@ -74,6 +74,7 @@ async def open_s3(settings: S3Settings, context: DriverContext) -> AsyncIterator
         ConfigurationError: boto3 refuses a setting.
     """
     quieten("boto3", "botocore", "urllib3", "s3transfer")
+    settings = settings.within_host(context)
     connected = await context.in_thread(connect, settings)
     async with open_bucket(settings, context, S3Store(settings, connected)) as driver:
         yield driver

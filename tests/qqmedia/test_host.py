@@ -318,7 +318,8 @@ async def test_a_silk_voice_goes_all_the_way() -> None:
 @pytest.mark.asyncio
 async def test_drivers_are_lent_what_they_need() -> None:
     driver = Recording()
-    async with qqmedia.MediaHost("recording", plugins=[driver], settings={"bucket": "b"}, clock=ManualClock(5.0)):
+    policy, clock = HostPolicy(put_timeout=7), ManualClock(5.0)
+    async with qqmedia.MediaHost("recording", policy=policy, plugins=[driver], settings={"bucket": "b"}, clock=clock):
         context = driver.context
         assert context is not None
         assert context.http is context.http
@@ -326,7 +327,7 @@ async def test_drivers_are_lent_what_they_need() -> None:
         assert context.time() == 5.0
         assert await context.in_thread(divmod, 7, 4) == (1, 3)
         assert await asyncio.to_thread(context.state_dir.is_dir)
-        assert (context.name, context.platform_on_loopback) == ("recording", False)
+        assert (context.name, context.platform_on_loopback, context.put_timeout) == ("recording", False, 7)
     assert context.http.closed
 
 

@@ -40,6 +40,7 @@ class Context:
     state_dir: Path
     name: str = "local"
     platform_on_loopback: bool = True
+    put_timeout: float = 60.0
     clock: Clock = field(default_factory=Clock)
 
     @property

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import given
 
-from qqmedia import ConfigurationError, DriverSpec, MediaKind, Upload
+from qqmedia import ConfigurationError, DriverSpec, HostPolicy, MediaKind, Upload
 from qqmedia._keys import valid_key
 from qqmedia.sniff import sniff
 from qqmedia.testing import (
@@ -204,8 +204,9 @@ def test_the_end_of_a_presigned_url_is_read(query: str, until: datetime | None) 
 @pytest.mark.asyncio
 async def test_a_context_lends_what_a_host_lends() -> None:
     clock = ManualClock()
-    async with driver_context(name="mine", clock=clock) as context:
+    async with driver_context(name="mine", clock=clock) as context, driver_context(put_timeout=3) as hasty:
         assert (context.name, context.platform_on_loopback, context.time()) == ("mine", True, clock.time())
+        assert (context.put_timeout, hasty.put_timeout) == (HostPolicy().put_timeout, 3)
         assert await context.in_thread(context.state_dir.is_dir)
         assert not context.http.closed
         http, folder = context.http, context.state_dir
