@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bot_core.errors import BotError
+from bot_core.log import opening_held_back
 from qqmedia.errors import ConfigurationError, QQMediaError
 
 if TYPE_CHECKING:
@@ -33,6 +35,11 @@ def run_command(
     """
     if verbose:
         logging.getLogger("bot_core").setLevel(logging.DEBUG)
+    with contextlib.nullcontext() if verbose else opening_held_back():
+        _run(file)
+
+
+def _run(file: Path) -> None:
     os.environ.setdefault("QQBOT_KEEP_SESSION", "1")  # a restart is to lose nothing
     from bot_core import AmiyaBot, MultipleAccounts  # noqa: PLC0415 - the other commands do not pay for it
 
