@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from qqmedia import Driver, DriverContext, Reach, Upload
+from qqmedia import Driver, DriverContext, Reach, StorageUnavailableError, Upload
 from qqmedia_drivers._sdk.bodies import UploadBody
-from qqmedia_drivers._sdk.errors import Answer, ErrorTable
+from qqmedia_drivers._sdk.errors import Answer, ErrorTable, Reason
 from qqmedia_drivers._sdk.parts import MultipartCalls, PartsUpload
 from qqmedia_drivers._sdk.settings import BucketSettings
 from qqmedia_drivers._sdk.threads import SdkThreads, Stop
@@ -21,6 +21,11 @@ __all__ = ("BucketDriver", "ObjectHeaders", "Store", "open_bucket")
 _CHECKED_KEY: Final = "is-anybody-there"  # the check reads it; it need not exist
 _SMALL_BYTES: Final = 1024 * 1024  # what is smaller is sent in one piece, which costs less than many
 _NOT_FOUND: Final = 404
+# Nobody looks for a key when he puts one. JuiceFS removes a folder with its last object, and says so to whoever puts
+# one there at that moment; the host tries again, and finds a new folder.
+_WHILE_PUTTING: Final = {
+    "NoSuchKey": Reason(StorageUnavailableError, "its folder in bucket {bucket!r} was removed at that moment")
+}
 
 logger = logging.getLogger("qqmedia_drivers")
 
@@ -151,7 +156,7 @@ class BucketDriver:
 
     def _put(self, upload: Upload, stop: Stop) -> str:
         name, headers = self._names.of(upload.key), self._headers(upload)
-        with self._errors.translated():
+        with self._errors.translated(codes=_WHILE_PUTTING):
             if upload.size <= _SMALL_BYTES:
                 self._store.put(name, headers, upload.read())
             elif upload.size <= self._settings.part_bytes:

@@ -135,10 +135,11 @@ class ErrorTable:
         self._secrets = [secret for secret in settings.secrets() if secret]
 
     @contextmanager
-    def translated(self, opening: str = "") -> Iterator[None]:
+    def translated(self, opening: str = "", *, codes: Mapping[str, Reason] | None = None) -> Iterator[None]:
         """Raise in our words what the SDK raises in the block, `from` its error; our own errors pass.
 
         The host tells which driver could not store, find or delete what. Only `check` says so itself, by `opening`.
+        Of `codes` is what some mean here and nowhere else.
 
         Raises:
             StorageError: The service, or the way there, said no.
@@ -152,19 +153,20 @@ class ErrorTable:
             _let_go(error)
             if (ours := _ours(error)) is not None:
                 raise ours from None
-            raise self.translate(below, opening) from (None if self._shows_secret(below) else below)
+            raise self._translate(below, opening, codes or {}) from (None if self._shows_secret(below) else below)
 
     def answer(self, error: Exception) -> Answer | None:
         """Return what the service said, if it said something."""
         return self._dialect.answer(self._dialect.unwrap(error))
 
-    def translate(self, error: Exception, opening: str = "") -> StorageError:
+    def _translate(self, error: Exception, opening: str, codes: Mapping[str, Reason]) -> StorageError:
         """Return our error for the SDK's."""
         answer = self._dialect.answer(error)
         if answer is None:
             reason, said, right_region = self._by_class(error), self._words(error), ""
         else:
-            reason, said, right_region = self._by_answer(answer), self._said(answer), answer.right_region
+            reason = codes.get(answer.code) or self._by_answer(answer)
+            said, right_region = self._said(answer), answer.right_region
         way_out = reason.way_out.format_map({**self._facts, "right_region": right_region or _NO_REGION})
         return reason.kind(self.redacted(f"{opening}{said}; {way_out}".rstrip("; ")))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import traceback
 from collections.abc import AsyncIterator, Mapping
@@ -17,7 +18,9 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+import qqmedia
 from qqmedia import (
+    HostPolicy,
     MediaKind,
     MediaSourceError,
     StorageError,
@@ -41,20 +44,22 @@ SECRET, TOKEN = "a-secret-of-the-test", "a-token-of-the-test"
 
 @dataclass
 class Service:
-    """Answers everything with `status` and `code`; 200 without a body by default."""
+    """Answers everything with `status` and `code`, puts only `refusals` times; 200 without a body by default."""
 
     url: str = ""
     status: int = 200
     code: str = ""
     message: str = "Told to."
     extra: str = ""
+    refusals: float = math.inf
     headers: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
         await request.read()
         self.requests.append((request.method, request.headers))
-        if self.status == 200:
+        puts = [method for method, _ in self.requests if method == "PUT"]
+        if self.status == 200 or len(puts) > self.refusals:
             return web.Response(headers={"ETag": '"1"'})
         inner = f"<Code>{self.code}</Code><Message>{self.message}</Message>{self.extra}" if self.code else ""
         body = f"<?xml version='1.0'?><Error>{inner}<RequestId>REQ7</RequestId></Error>" if self.code else ""
@@ -227,6 +232,20 @@ async def test_a_404_without_a_code_does_not_keep_a_bot_from_starting(
         await driver.check()
         await driver.delete("gone.png")
     assert "sending will tell whether bucket 'pics' is there" in caplog.text
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [100, 2 * 1024 * 1024])
+async def test_a_folder_that_vanishes_under_a_put_is_tried_again(service: Service, size: int) -> None:
+    """JuiceFS removes a folder with its last object, and says to whoever puts one there that there is no such key."""
+    service.status, service.code, service.refusals = 404, "NoSuchKey", 1
+    policy = HostPolicy(retry_wait=0)
+    async with (
+        qqmedia.open_host("s3", check=False, policy=policy, platform_on_loopback=True, **service.settings()) as host,
+        host.prepare(MediaKind.FILE, make_content(size)) as upload,
+    ):
+        assert (await host.publish(upload)).url
+    assert [method for method, _ in service.requests if method == "PUT"] == ["PUT", "PUT"]
 
 
 @pytest.mark.asyncio
