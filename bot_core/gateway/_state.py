@@ -9,10 +9,10 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 if sys.platform == "win32":
     import msvcrt
@@ -26,11 +26,16 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-__all__ = ("clear_parts", "file_name", "gateway_folder", "locked", "write_whole")
+__all__ = ("clear_parts", "file_name", "forget", "gateway_folder", "locked", "read_whole", "write_whole")
+
+T = TypeVar("T")
 
 # A lock is held for a read and a write of some hundred bytes; whoever holds it longer was stopped in the middle.
 _LOCK_SECONDS: Final = 5.0
 _LOOK_AGAIN_SECONDS: Final = 0.01
+
+# A file is read, or replaced, within a millisecond; a virus scanner takes its time.
+_IN_USE_TRIES: Final = 20
 
 # How systems say that somebody else has the lock; anything else means that there are no locks here (NFS without lockd).
 _BUSY: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK})
@@ -110,11 +115,39 @@ def write_whole(path: Path, content: str) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(content)
-        name.replace(path)
+        _unless_in_use(lambda: name.replace(path))
     except BaseException:
         with suppress(OSError):
             name.unlink()
         raise
+
+
+def read_whole(path: Path) -> bytes:
+    """Return the content of a file that another process may be writing.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return _unless_in_use(path.read_bytes)
+
+
+def forget(path: Path) -> None:
+    """Delete the file, if it is there.
+
+    Raises:
+        OSError: It cannot be deleted.
+    """
+    _unless_in_use(lambda: path.unlink(missing_ok=True))
+
+
+def _unless_in_use(act: Callable[[], T]) -> T:
+    """Try again for a moment: Windows lets nobody replace a file that is being read, nor read one being replaced."""
+    for _ in range(_IN_USE_TRIES - 1):
+        try:
+            return act()
+        except PermissionError:
+            time.sleep(_LOOK_AGAIN_SECONDS)
+    return act()
 
 
 def clear_parts(path: Path) -> None:

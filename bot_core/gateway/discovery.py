@@ -17,8 +17,8 @@ __all__ = ("Discovery",)
 # The platform allows 2 calls a minute with bursts of 10, and answers hammering with disconnects.
 _ASK_AGAIN_SECONDS: Final = 10.0
 
-# For a reset that the platform dates in the past.
-_LEAST_RESET_SECONDS: Final = 60.0
+# Where no start is left, and the platform does not say until when.
+_UNTOLD_RESET_SECONDS: Final = 60.0
 
 logger = logging.getLogger("bot_core.gateway")
 
@@ -68,7 +68,8 @@ class Discovery:
                 logger.debug("no news of the gateway, going on with what is known: %s", error)
                 return known
             self._info, self._started, self._doubtful = info, 0, False
-            self._resets_at = self._asked_at + max(_LEAST_RESET_SECONDS, info.reset_after_seconds)
+            reset = info.reset_after_seconds
+            self._resets_at = self._asked_at + (reset if reset > 0 else _UNTOLD_RESET_SECONDS)
             return info
 
     def failed(self) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
-from bot_core.gateway._state import clear_parts, file_name, gateway_folder, locked, write_whole
+from bot_core.gateway._state import clear_parts, file_name, forget, gateway_folder, locked, read_whole, write_whole
 
 __all__ = ("FileSessionStore", "KeptSession", "MemorySessionStore", "SessionKeeper", "SessionStore", "SupportsClaim")
 
@@ -27,8 +29,10 @@ _WRITE_EVERY_SECONDS: Final = 0.25
 
 # For a process that is just ending to let go of its session; longer where it has said that its handlers are finishing.
 _CLAIM_SECONDS: Final = 1.0
-_ENDING_SECONDS: Final = 20.0
 _CLAIM_STEP_SECONDS: Final = 0.2
+
+# For what an ending process does besides its handlers: acknowledgements, the media server, handlers that are cut off.
+_CLOSING_SECONDS: Final = 10.0
 
 logger = logging.getLogger("bot_core.gateway")
 
@@ -42,14 +46,15 @@ class KeptSession:
         seq: Of the last event up to which every handler has finished.
         intents: What the bot wanted to hear when it began.
         at: Wall clock in seconds, when the session was last known to be alive.
-        ending: Whether the bot takes no more events, and only waits for its handlers.
+        ends_by: When the bot will have ended, by the same clock, if it takes no more events and only waits for its
+            handlers; else `None`.
     """
 
     session_id: str
     seq: int
     intents: int
     at: float
-    ending: bool = False
+    ends_by: float | None = None
 
 
 class SessionStore(Protocol):
@@ -99,6 +104,29 @@ class MemorySessionStore:
             self._sessions[key] = session
 
 
+class _Claim:
+    """A lock that a thread takes, and that its owner may give up at any time, before the thread has it too."""
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._locks: ExitStack | None = None
+        self._given_up = False
+
+    def keep(self, locks: ExitStack) -> None:
+        """Keep what was locked, unless nobody wants it any more."""
+        with self._changing:
+            if not self._given_up:
+                self._locks = locks.pop_all()
+
+    def give_up(self) -> None:
+        """Let go of it; again does nothing."""
+        with self._changing:
+            self._given_up = True
+            locks, self._locks = self._locks, None
+        if locks is not None:
+            locks.close()
+
+
 class FileSessionStore:
     """Keeps each session in a file of its own in the state folder, readable by this user only.
 
@@ -108,23 +136,25 @@ class FileSessionStore:
 
     def __init__(self, state: Path | None = None) -> None:
         self._state = state
-        self._claims: dict[str, ExitStack] = {}
+        self._claims: dict[str, _Claim] = {}
 
     async def claim(self, key: str, *, patience: float) -> bool:
         """See `SupportsClaim`; a claim goes with its process, however that ends."""
-        claiming = asyncio.create_task(asyncio.to_thread(self._claim, key, patience), name=f"claim of {key}")
+        claim = _Claim()
         try:
-            return await asyncio.shield(claiming)
-        except asyncio.CancelledError:  # a thread cannot be stopped, and what it claims must not be kept for ever
-            if await claiming:
-                await self.release(key)
+            claimed = await asyncio.to_thread(self._claim, key, patience, claim)
+        except asyncio.CancelledError:  # the thread goes on, and what it locks must not be kept for ever
+            claim.give_up()
             raise
+        if claimed:
+            self._claims[key] = claim
+        return claimed
 
     async def release(self, key: str) -> None:
-        """See `SupportsClaim`."""
+        """See `SupportsClaim`; it never waits, so that no cancelling comes between."""
         claim = self._claims.pop(key, None)
         if claim is not None:
-            await asyncio.to_thread(claim.close)
+            claim.give_up()
 
     async def load(self, key: str) -> KeptSession | None:
         """See `SessionStore`."""
@@ -137,22 +167,22 @@ class FileSessionStore:
     def _path(self, key: str) -> Path:
         return gateway_folder(self._state) / f"{file_name(key)}.session.json"
 
-    def _claim(self, key: str, patience: float) -> bool:
-        with ExitStack() as claim:
+    def _claim(self, key: str, patience: float, claim: _Claim) -> bool:
+        with ExitStack() as locks:
             try:
                 path = self._path(key)
-                claim.enter_context(locked(path.with_suffix(".lock"), timeout=patience))
+                locks.enter_context(locked(path.with_suffix(".lock"), timeout=patience))
                 clear_parts(path)  # of a process that was killed while it wrote
             except TimeoutError:
                 return False
             except OSError as error:  # nobody else can keep anything there either
                 logger.debug("no lock for the kept session: %s", error)
-            self._claims[key] = claim.pop_all()
+            claim.keep(locks)
         return True
 
     def _load(self, key: str) -> KeptSession | None:
         try:
-            return _read(json.loads(self._path(key).read_bytes()))
+            return _read(json.loads(read_whole(self._path(key))))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
@@ -163,8 +193,8 @@ class FileSessionStore:
         path = self._path(key)
         if session is not None:
             write_whole(path, json.dumps(asdict(session)))
-            return
-        path.unlink(missing_ok=True)
+        else:
+            forget(path)
 
 
 def _read(raw: object) -> KeptSession | None:
@@ -175,7 +205,16 @@ def _read(raw: object) -> KeptSession | None:
         return None
     if type(intents) is not int or not isinstance(at, float):  # a whole number may be too large to reckon with
         return None
-    return KeptSession(session_id=session_id, seq=seq, intents=intents, at=at, ending=fields.get("ending") is True)
+    ends_by = fields.get("ends_by")
+    ends_by = ends_by if isinstance(ends_by, float) else None
+    return KeptSession(session_id=session_id, seq=seq, intents=intents, at=at, ends_by=ends_by)
+
+
+def _left(kept: KeptSession | None, now: float) -> float:
+    """Return how many seconds an ending bot may still take; the platform keeps its session no longer than is young."""
+    if kept is None or kept.ends_by is None or not abs(now - kept.at) < _YOUNG_SECONDS:
+        return 0.0
+    return min(kept.ends_by - now, kept.at + _YOUNG_SECONDS - now)
 
 
 class SessionKeeper:
@@ -186,6 +225,7 @@ class SessionKeeper:
         account: Appid and platform.
         write_every: Least seconds between two writes.
         patience: Seconds that another copy of the bot gets to let go of its session.
+        grace: Seconds that this one's handlers get when it ends.
         clock: Wall clock in seconds.
     """
 
@@ -196,12 +236,14 @@ class SessionKeeper:
         *,
         write_every: float = _WRITE_EVERY_SECONDS,
         patience: float = _CLAIM_SECONDS,
+        grace: float = 10.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._account = account
         self._write_every = write_every
         self._patience = patience
+        self._grace = grace
         self._clock = clock
         self._sources: dict[str, Callable[[], KeptSession | None]] = {}
         self._written: dict[str, KeptSession | None] = {}
@@ -210,7 +252,7 @@ class SessionKeeper:
         self._writing = asyncio.Lock()
         self._complained = False
         self._claimed: set[str] = set()
-        self._ending = False
+        self._ending_since: float | None = None
         self._shared = False  # another copy of this bot keeps a session of it
 
     async def claim(self, shard: tuple[int, int]) -> bool:
@@ -233,18 +275,23 @@ class SessionKeeper:
 
     async def _claim_of_ending(self, store: SupportsClaim, key: str) -> bool:
         """Wait for a copy that takes no more events: what comes now is in its session alone."""
-        give_up_at = time.monotonic() + _ENDING_SECONDS
-        while time.monotonic() < give_up_at:
-            kept = await self._store.load(key)
-            if kept is None or not kept.ending:
-                return False
+        told = False
+        while (left := _left(await self._store.load(key), self._clock())) > 0:
+            if not told:
+                told = True
+                until = datetime.fromtimestamp(self._clock() + left).astimezone().isoformat(" ", "seconds")
+                logger.info(
+                    "another copy of bot %s is ending: it is waited for, until %s at most, to go on with its session",
+                    self._account,
+                    until,
+                )
             if await store.claim(key, patience=_CLAIM_STEP_SECONDS):
                 return True
         return False
 
     def ending(self) -> None:
         """No more events are taken; who starts meanwhile may wait for what is still in work."""
-        self._ending = True
+        self._ending_since = self._clock()
         self._due.update(self._sources)
         self._changed.set()
 
@@ -266,7 +313,10 @@ class SessionKeeper:
             if found is None:
                 return None
             session_id, seq, intents = found
-            return KeptSession(session_id=session_id, seq=seq, intents=intents, at=self._clock(), ending=self._ending)
+            since = self._ending_since
+            at = self._clock() if since is None else since  # it has no connection any more
+            ends_by = None if since is None else since + self._grace + _CLOSING_SECONDS
+            return KeptSession(session_id=session_id, seq=seq, intents=intents, at=at, ends_by=ends_by)
 
         self._sources[self._key(shard)] = look
 
@@ -283,14 +333,19 @@ class SessionKeeper:
             yield self
         finally:
             try:
-                await self._writing.acquire()  # what a thread is writing would else come after the last word
-            finally:
-                writer.cancel()
-            await asyncio.wait((writer,))
-            await self._write(set(self._sources))
-            if isinstance(self._store, SupportsClaim):
-                for key in self._claimed:
-                    await self._store.release(key)
+                await self._end(writer)
+            finally:  # also when whoever waits for this has had enough
+                if isinstance(self._store, SupportsClaim):
+                    for key in self._claimed:
+                        await self._store.release(key)
+
+    async def _end(self, writer: asyncio.Task[None]) -> None:
+        try:
+            await self._writing.acquire()  # what a thread is writing would else come after the last word
+        finally:
+            writer.cancel()
+        await asyncio.wait((writer,))
+        await self._write(set(self._sources))
 
     async def _write_on(self) -> None:
         while True:

@@ -39,6 +39,9 @@ _REQUIRED: Final = Intents.GROUP_AND_C2C_EVENT
 # A hostile or broken peer must not make the set of what was complained about grow without end.
 _ODD_LIMIT: Final = 64
 
+# A close frame has room for 123 bytes; a log line needs no more.
+_WORDS: Final = 123
+
 # Whoever grants turns gives one, or says how far off it is, well before this.
 _TURN_SECONDS: Final = 60.0
 
@@ -172,12 +175,19 @@ class GatewaySession:
             return self._dispatched(frame, now)
         return self._controlled(op, frame, now)
 
-    def closed(self, code: int | None, now: float) -> Sequence[Action]:
-        """The socket is gone: by a close frame with this code (1005 if it had none), or `None` for a mere cut."""
+    def closed(self, code: int | None, now: float, words: str = "") -> Sequence[Action]:
+        """The socket is gone: by a close frame with this code (1005 if it had none), or `None` for a mere cut.
+
+        `words` is what the platform says besides the code.
+        """
         if self.phase in _NO_SOCKET:
             return ()
         known = look_up(1006 if code is None else code)
-        reason = f"{known.reason_en} ({known.reason_zh}, close code {known.number})"
+        said = " ".join(words.split())[:_WORDS]
+        if self._token:
+            said = said.replace(self._token, "***")
+        said = f": {said}" if said else ""
+        reason = f"{known.reason_en} ({known.reason_zh}, close code {known.number}{said})"
         before = self.phase
         token_refused = known.action is CloseAction.REFRESH_TOKEN
         self._lost(now, refused=code not in {None, 1006} and not token_refused)

@@ -20,6 +20,7 @@ from bot_core.gateway.kept import SessionKeeper
 from bot_core.gateway.pacing import IdentifyGate
 from bot_core.gateway.progress import Progress
 from bot_core.gateway.session import GatewaySession, Phase
+from bot_core.openapi.answers import in_words
 from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.token import AccessTokenSource
 from bot_core.slots import Delivery, current_delivery
@@ -102,6 +103,7 @@ class Shard:
         self._progress = Progress()
         self._wanted = session.intents  # before any of them is refused
         self._keeps = False
+        self._went_live = False  # on the present socket
         self._connected_at: float | None = None
         self._went_down = ""
         self._identifies = self._resumes = 0
@@ -174,7 +176,6 @@ class Shard:
             self._went_down = ending.reason
             if ending.fresh_token:
                 self._tokens.invalidate(self._token)
-                self._discovery.failed()  # a refused identify may mean that the day's starts are used up by others
             what = "resuming" if ending.resume else "starting a new session"
             logger.warning("%s: %s; %s in %.1f s", self.name, ending.reason, what, ending.delay)
             await asyncio.sleep(ending.delay)
@@ -215,7 +216,7 @@ class Shard:
         except aiohttp.WSServerHandshakeError as error:
             return self._not_open(f"{url} answered HTTP {error.status} instead of opening a WebSocket")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return self._not_open(f"{url} cannot be reached: {' '.join(str(error).split()) or type(error).__name__}")
+            return self._not_open(f"{url} cannot be reached: {in_words(error) or type(error).__name__}")
         try:
             return await self._live(socket, deliver, on_ready)
         finally:
@@ -235,6 +236,7 @@ class Shard:
     ) -> Reconnect | Stop:
         self.session.opened(self._token, self._clock())
         self._my_turn.clear()
+        self._went_live = False
         async with asyncio.TaskGroup() as tasks:
             works = (
                 tasks.create_task(self._read(socket, deliver, on_ready), name=f"{self.name}: reader"),
@@ -244,6 +246,8 @@ class Shard:
             done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
             for work in works:
                 work.cancel()
+        if not self._went_live and works[-1] not in done:
+            self._discovery.failed()  # the address is bad, or others have used up the starts of the day
         return next(work for work in works if work in done).result()
 
     async def _read(
@@ -256,8 +260,9 @@ class Shard:
             if message.type in _DATA:
                 actions = session.received(message.data, clock())
             else:
-                code = (message.data or _NO_CLOSE_CODE) if message.type == aiohttp.WSMsgType.CLOSE else None
-                actions = session.closed(code, clock())
+                by_frame = message.type == aiohttp.WSMsgType.CLOSE
+                code = (message.data or _NO_CLOSE_CODE) if by_frame else None
+                actions = session.closed(code, clock(), (message.extra or "") if by_frame else "")
             for action in actions:
                 match action:
                     case Deliver(dispatch):
@@ -307,6 +312,7 @@ class Shard:
 
     async def _announce(self, online: Online, on_ready: OnReady | None) -> None:
         self._connected_at = self._clock()
+        self._went_live = True
         self._catching_up = False
         if online.resumed:
             self._resumes += 1

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+import aiohttp
+
 from bot_core.errors import OpenAPIError
 from bot_core.openapi.codes import CodeKind, error_class, look_up
 from bot_core.openapi.values import as_int
 
-__all__ = ("no_answer", "read_answer")
+__all__ = ("in_words", "no_answer", "read_answer")
 
 # Front proxies answer with pages of HTML and the platform with long sentences; a log line needs the beginning.
 _WORDS: Final = 200
@@ -75,8 +77,16 @@ def no_answer(call: str, path: str, error: BaseException, *, seconds: float | No
     if isinstance(error, TimeoutError):
         limit = f" within {seconds:g} s" if seconds else ""
         return OpenAPIError(f"{call} failed: no answer{limit}", path=path)
-    why = " ".join(str(error).split())[:_WORDS]
+    why = in_words(error)
     return OpenAPIError(f"{call} failed: {type(error).__name__}{': ' if why else ''}{why}", path=path)
+
+
+def in_words(error: BaseException) -> str:
+    """Return what an error of the network says, on one line; empty where it says nothing."""
+    said = str(error)
+    if isinstance(error, aiohttp.ClientConnectorError) and error.strerror is None:  # aiohttp shows that as "[None]"
+        said = f"{error.host}:{error.port} cut the connection before it was set up (TLS)"
+    return " ".join(said.split())[:_WORDS]
 
 
 def _seconds(value: str | None) -> float | None:

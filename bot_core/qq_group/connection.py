@@ -101,7 +101,9 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
         account = f"{adapter.appid} at {platform.api_base}"
         keeper = None
         if settings.keeps_session:
-            keeper = await stack.enter_async_context(SessionKeeper(FileSessionStore(), account).open())
+            keeper = await stack.enter_async_context(
+                SessionKeeper(FileSessionStore(), account, grace=settings.shutdown_grace).open()
+            )
         store = await stack.enter_async_context(
             open_image_store(api, settings, platform_on_loopback=platform.on_loopback)
         )

@@ -35,8 +35,30 @@ _ANSWERABLE: Final = {
     Scene.USER: frozenset({INTERACTION, "C2C_MSG_RECEIVE", "FRIEND_ADD"}),
 }
 
+# What else the platform documents (PLATFORM 4.5, 6).
+_KNOWN: Final = frozenset({
+    INTERACTION, "GROUP_ADD_ROBOT", "GROUP_DEL_ROBOT", "GROUP_MSG_REJECT", "GROUP_MSG_RECEIVE", "FRIEND_ADD",
+    "FRIEND_DEL", "C2C_MSG_REJECT", "C2C_MSG_RECEIVE", "GROUP_MEMBER_ADD", "GROUP_MEMBER_REMOVE", "GROUP_JOIN_REQUEST",
+    "SUBSCRIBE_MESSAGE_STATUS", "MESSAGE_AUDIT_PASS", "MESSAGE_AUDIT_REJECT", "GUILD_CREATE", "GUILD_UPDATE",
+    "GUILD_DELETE", "CHANNEL_CREATE", "CHANNEL_UPDATE", "CHANNEL_DELETE", "GUILD_MEMBER_ADD", "GUILD_MEMBER_UPDATE",
+    "GUILD_MEMBER_REMOVE", "MESSAGE_CREATE", "MESSAGE_DELETE", "AT_MESSAGE_CREATE", "PUBLIC_MESSAGE_DELETE",
+    "MESSAGE_REACTION_ADD", "MESSAGE_REACTION_REMOVE", "DIRECT_MESSAGE_CREATE", "DIRECT_MESSAGE_DELETE",
+})  # fmt: skip
+# Other events of guilds, whose bots name the intents for them.
+_KNOWN_FAMILIES: Final = ("FORUM_", "OPEN_FORUM_", "AUDIO_")
+_LONGEST_NAME: Final = 60
+
 # A `dict` first: to ask an abstract class takes several times as long, and each event is asked for five.
 _OBJECT: Final = (dict, Mapping)
+
+# What a message has, if it has it at all.
+_SHAPES: Final = (
+    ("author", _OBJECT, "an object"),
+    ("content", str, "text"),
+    ("attachments", list, "a list"),
+    ("mentions", list, "a list"),
+    ("message_scene", _OBJECT, "an object"),
+)
 
 _KINDS: Final = {
     "image": MediaKind.IMAGE,
@@ -73,6 +95,7 @@ def incoming(
         complain: Is told why one cannot be used.
     """
     if name not in MESSAGE_EVENTS:
+        _check_event(name, data, complain)
         event = Event(instance, name, dict(data) if isinstance(data, _OBJECT) else {}, event_id)
         _read_event(event)
         return event
@@ -85,6 +108,7 @@ def incoming(
     if not message.message_id or not (message.user_openid if message.is_direct else message.channel_openid):
         complain(f"{name} skipped: it has no message id or names no chat")
         return None
+    _check_message(message, name, data, complain)
     _read_attachments(message, data, shelf)
     _read_text(message, name, data)
     return message
@@ -101,6 +125,22 @@ def can_be_answered(event: Event) -> bool:
     if not event.event_id or not (event.channel_openid or event.user_openid):
         return False
     return event.event_name in _ANSWERABLE[Scene.GROUP if event.channel_openid else Scene.USER]
+
+
+def _check_event(name: str, data: object, complain: Callable[[str], None]) -> None:
+    if name not in _KNOWN and not name.startswith(_KNOWN_FAMILIES):
+        complain(f"{name[:_LONGEST_NAME]!r} is no event that this version knows: handed to on_event as it is")
+    elif not isinstance(data, _OBJECT):
+        complain(f"{name} has data of type {type(data).__name__}, not an object: handed to on_event without it")
+
+
+def _check_message(message: Message, name: str, data: JSON, complain: Callable[[str], None]) -> None:
+    if not message.user_openid:
+        complain(f"{name} names no author: handled without")
+    for key, kind, wanted in _SHAPES:
+        value = data.get(key)
+        if value is not None and not isinstance(value, kind):
+            complain(f"{name} has {key} of type {type(value).__name__}, not {wanted}: handled as far as it goes")
 
 
 def _read_event(event: Event) -> None:

@@ -112,9 +112,9 @@ async def test_4004_takes_another_token(bot: Bot, platform: FakePlatform) -> Non
 async def test_a_banned_bot_ends(bot: Bot, platform: FakePlatform) -> None:
     connection = await platform.accept()
     await connection.ready()
-    await connection.close(4915)
+    await connection.socket.close(code=4915, message=b"since Monday")
     assert bot.task is not None
-    with pytest.raises(GatewayError, match=r"banned.*已封禁"):
+    with pytest.raises(GatewayError, match=r"banned.*已封禁.*since Monday"):
         await asyncio.wait_for(bot.task, 2)
 
 
@@ -247,6 +247,24 @@ async def test_a_gateway_that_refuses_connections_passes(
 
 
 @pytest.mark.asyncio
+async def test_a_cut_tls_handshake_passes_and_is_told_in_words(
+    new_bot: Callable[..., Bot], platform: FakePlatform, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(cut, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        platform.replies.append(Reply(body={"url": f"wss://127.0.0.1:{port}/websocket"}))
+        bot = new_bot()
+        bot.start()
+        await bot.until(lambda: len(warnings(caplog)) >= 2)
+    assert f"cannot be reached: 127.0.0.1:{port} cut the connection before it was set up (TLS); " in warnings(caplog)[1]
+
+
+@pytest.mark.asyncio
 async def test_bad_frames_are_survived(bot: Bot, platform: FakePlatform) -> None:
     connection = await platform.accept()
     await connection.ready()
@@ -367,8 +385,9 @@ async def test_a_socket_that_never_opens_is_given_up(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("refusal", ["op 9", "a close", "a cut"])
 async def test_after_a_refused_identify_the_limit_is_asked_for_anew(
-    http: aiohttp.ClientSession, platform: FakePlatform, caplog: pytest.LogCaptureFixture
+    http: aiohttp.ClientSession, platform: FakePlatform, caplog: pytest.LogCaptureFixture, refusal: str
 ) -> None:
     url = f"ws://127.0.0.1:{platform.port}/websocket"
     answers = [info(url), info(url, remaining=0)]  # another process used the last ones
@@ -386,7 +405,12 @@ async def test_after_a_refused_identify_the_limit_is_asked_for_anew(
     running = asyncio.create_task(shard.run(deliver))
     connection = await platform.accept()
     await connection.hello()
-    await connection.send({"op": 9, "d": False})
+    if refusal == "op 9":
+        await connection.send({"op": 9, "d": False})
+    elif refusal == "a close":
+        await connection.close(4321)
+    else:
+        connection.cut()
     async with asyncio.timeout(2):
         while "the platform allows no new session before" not in caplog.text:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import logging
 import os
 import signal
 import sys
@@ -241,6 +242,106 @@ async def test_a_copy_that_is_just_ending_is_waited_for_and_a_claim_given_up_is_
     assert await second.claim("A", patience=0)
     await second.release("A")
     await second.release("nobody's")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("cancelled", [1, 2, 3])
+async def test_a_claim_that_is_given_up_is_free_however_often_it_is_cancelled(tmp_path: Path, cancelled: int) -> None:
+    first, second, third = (FileSessionStore(tmp_path) for _ in range(3))
+    assert await first.claim("A", patience=0)
+    waiting = asyncio.create_task(second.claim("A", patience=0.3), name="claim")
+    await asyncio.sleep(0.02)
+    for _ in range(cancelled):
+        waiting.cancel()
+        await asyncio.sleep(0)
+    await first.release("A")
+    await asyncio.wait((waiting,))
+    assert waiting.cancelled()
+    await asyncio.sleep(0.05)  # the thread that waits for the lock gets it, and nobody wants it
+    assert await third.claim("A", patience=0)
+    await third.release("A")
+
+
+@pytest.mark.asyncio
+async def test_a_bot_whose_ending_is_cancelled_lets_go_of_its_session(tmp_path: Path, clock: Clock) -> None:
+    class SlowDisk(FileSessionStore):
+        saving = asyncio.Event()
+
+        async def save(self, key: str, session: KeptSession | None) -> None:
+            self.saving.set()
+            await asyncio.sleep(10)
+
+    store = SlowDisk(tmp_path)
+
+    async def run() -> None:
+        async with keeper(store, clock).open() as writer:
+            assert await writer.claim(SHARD)
+            writer.watch(SHARD, lambda: ("S", 7, 3))
+            writer.changed(SHARD)
+            await store.saving.wait()
+            await asyncio.Event().wait()
+
+    running = asyncio.create_task(run(), name="bot")
+    await store.saving.wait()
+    for _ in range(2):
+        running.cancel()
+        await asyncio.sleep(0.01)
+    await asyncio.wait((running,))
+    assert running.cancelled()
+    assert await keeper(FileSessionStore(tmp_path), clock).claim(SHARD)
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_another_process_has_open_is_written_and_read_a_moment_later(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows refuses both while it is open elsewhere."""
+    left = {"replace": 3, "open": 3}
+
+    def busy(name: str, function: Any) -> Any:
+        def called(*arguments: Any, **named: Any) -> Any:
+            if left[name] and ".session.json" in str(arguments[0]):
+                left[name] -= 1
+                raise PermissionError(errno.EACCES, "The process cannot access the file")
+            return function(*arguments, **named)
+
+        return called
+
+    monkeypatch.setattr("os.replace", busy("replace", os.replace))
+    monkeypatch.setattr("io.open", busy("open", open))
+    await keep(FileSessionStore(tmp_path), clock)
+    assert await keeper(FileSessionStore(tmp_path), clock).load(SHARD, intents=3) is not None
+    assert left == {"replace": 0, "open": 0}
+    assert not caplog.records
+
+
+@pytest.mark.asyncio
+async def test_a_long_grace_is_waited_for_and_not_longer(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    first = SessionKeeper(FileSessionStore(tmp_path), "A", write_every=0.01, patience=0.05, grace=60, clock=clock)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(first.open())
+        assert await first.claim(SHARD)
+        first.watch(SHARD, lambda: ("S", 7, 3))
+        first.ending()
+        await asyncio.sleep(0.05)  # for the writer
+        async with keeper(FileSessionStore(tmp_path), clock, "A").open() as second:
+            for seconds, still_waited_for in ((60, True), (20, False)):
+                clock.now += seconds
+                claiming = asyncio.create_task(second.claim(SHARD), name="claim")
+                await asyncio.sleep(0.15)
+                assert claiming.done() is not still_waited_for
+                claiming.cancel()
+                await asyncio.wait((claiming,))
+    lines = [record.getMessage() for record in caplog.records]
+    assert "another copy of bot A is ending: it is waited for, until" in lines[0]
+    assert "keeps the session" in lines[1]
+    clock.now += 219  # it had no connection since its ending began, however late it was written
+    assert await first.load(SHARD, intents=3) is not None
+    clock.now += 1
+    assert await first.load(SHARD, intents=3) is None
 
 
 @pytest.mark.asyncio

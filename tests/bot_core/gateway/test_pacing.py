@@ -225,6 +225,14 @@ async def test_starts_are_counted_down_and_the_reset_is_waited_for(clock: Clock)
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("reset", "waits"), [(3, 3), (0, 60), (-5, 60)])
+async def test_a_reset_that_is_near_is_waited_for_and_no_longer(clock: Clock, reset: float, waits: float) -> None:
+    discovery = Discovery(Platform(info(remaining=0, reset=reset)).ask, clock=clock)
+    await discovery.get()
+    assert discovery.exhausted_for == waits
+
+
+@pytest.mark.asyncio
 async def test_who_says_nothing_about_a_limit_has_none() -> None:
     silent = GatewayInfo(url="ws://a", shards=1, total=0, remaining=0, reset_after_seconds=0, max_concurrency=1)
     discovery = Discovery(Platform(silent).ask)

@@ -291,6 +291,17 @@ def test_closes_that_end_it(live: Driver, code: int) -> None:
     assert live.session.unreachable("no", live.now) == ()
 
 
+def test_the_words_of_a_close_frame_are_told_on_one_line_and_without_the_token(live: Driver) -> None:
+    live.again(live.close(None))
+    ending = only(live.session.closed(4009, live.now, "go\naway,  T" + 300 * "!"))
+    assert "close code 4009: go away, ***!!!" in ending.reason
+    assert len(ending.reason) < 250
+    live.again(ending)
+    (stop,) = live.session.closed(4915, live.now, "封禁")
+    assert isinstance(stop, Stop)
+    assert "close code 4915: 封禁)" in str(stop.error)
+
+
 @pytest.mark.parametrize("code", [4006, 4007, 4900, 4902, 4913, 9001, 9005])
 def test_closes_that_end_the_session(live: Driver, code: int) -> None:
     assert live.again(live.close(code))["op"] == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import json
 import logging
 import socket
 from pathlib import Path
@@ -175,6 +176,43 @@ async def test_what_cannot_be_read_is_skipped_and_told_once_and_the_bot_lives(
     assert [line.getMessage() for line in caplog.records if "skipped" in line.getMessage()] == [
         "GROUP_AT_MESSAGE_CREATE skipped: it has no message id or names no chat; not said again"
     ]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("BRAND_NEW", {"id": 1}, "'BRAND_NEW' is no event that this version knows: handed to on_event as it is"),
+        ("GROUP_ADD_ROBOT", [1], "GROUP_ADD_ROBOT has data of type list, not an object: handed to on_event without it"),
+        (
+            "GROUP_MESSAGE_CREATE",
+            {"group_openid": "G", "author": {"member_openid": "U"}, "content": 5},
+            "GROUP_MESSAGE_CREATE has content of type int, not text: handled as far as it goes",
+        ),
+        ("GROUP_MESSAGE_CREATE", {"group_openid": "G"}, "GROUP_MESSAGE_CREATE names no author: handled without"),
+    ],
+    ids=["unknown name", "wrong type", "field of a wrong type", "field missing"],
+)
+async def test_an_odd_event_is_handed_on_and_told_once(
+    sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture, case: tuple[str, object, str]
+) -> None:
+    name, data, told = case
+    async with start(lambda _: None) as bot:
+        for number in range(3):
+            own = data | {"id": f"M{number}"} if isinstance(data, dict) else data
+            sandbox.send_frame(json.dumps({"op": 0, "id": f"{name}:{number}", "t": name, "s": 90 + number, "d": own}))
+        await bot.until(lambda: len(bot.received) == 3)
+    assert [line.getMessage() for line in caplog.records if name in line.getMessage()] == [f"{told}; not said again"]
+
+
+async def test_documented_events_are_not_remarked_upon(
+    sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with start(lambda _: None) as bot:
+        await sandbox.emit("GROUP_DEL_ROBOT", {"group_openid": "G"})
+        await sandbox.emit("FORUM_THREAD_CREATE", {})
+        await sandbox.say("hi")
+        await bot.until(lambda: len(bot.received) == 3)
+    assert "not said again" not in caplog.text
 
 
 # --- once is enough
