@@ -14,11 +14,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-if TYPE_CHECKING:
-    from bot_core.chain import Chain
-    from bot_core.message import Event, Message
+import bot_core  # for annotations: the package finds a name when somebody asks for it
 
 __all__ = (
     "Adapter",
@@ -31,7 +29,7 @@ __all__ = (
     "SupportsReplyBudget",
 )
 
-Receive: TypeAlias = "Callable[[Message | Event], Awaitable[None]]"
+Receive: TypeAlias = Callable[["bot_core.Message | bot_core.Event"], Awaitable[None]]
 """Takes one incoming message or event. It returns soon (handlers are tasks of their own), and waits only when the
 bot has too much to do; then the adapter stops reading, while heartbeats go on."""
 
@@ -93,7 +91,7 @@ class MessageHandle:
     """
 
     instance: Adapter
-    data: Message | None
+    data: bot_core.Message | None
     response: Response
     message_id: str
     target: Any = field(repr=False)
@@ -153,7 +151,7 @@ class Adapter(Protocol):
         """Make `listen` return soon, leaving the session resumable. May be called at any time, and again."""
         ...
 
-    async def send_chain(self, chain: Chain, *, timeout: float | None = None) -> list[MessageHandle]:
+    async def send_chain(self, chain: bot_core.Chain, *, timeout: float | None = None) -> list[MessageHandle]:
         """Send the chain as an answer to ``chain.data``; one handle a message, empty when nothing was to be sent.
 
         `timeout` is the limit in seconds for each message, repeats included; without it the adapter's own holds.
@@ -161,7 +159,7 @@ class Adapter(Protocol):
         ...
 
     async def send_message(
-        self, chain: Chain, user_id: str = "", channel_id: str = "", direct_src_guild_id: str = ""
+        self, chain: bot_core.Chain, user_id: str = "", channel_id: str = "", direct_src_guild_id: str = ""
     ) -> list[MessageHandle]:
         """Send the chain unasked, to a group (`channel_id`) or a user; with both the group wins."""
         ...
@@ -176,7 +174,7 @@ class SupportsEventReply(Protocol):
     """An adapter whose events can be answered."""
 
     async def send_event_reply(
-        self, chain: Chain, event: Event, *, timeout: float | None = None
+        self, chain: bot_core.Chain, event: bot_core.Event, *, timeout: float | None = None
     ) -> list[MessageHandle]:
         """Send the chain as an answer to the event.
 
@@ -190,11 +188,11 @@ class SupportsEventReply(Protocol):
 class SupportsReplyBudget(Protocol):
     """An adapter that knows how long and how often a message can be answered."""
 
-    def reply_deadline(self, data: Message | Event) -> datetime | None:
+    def reply_deadline(self, data: bot_core.Message | bot_core.Event) -> datetime | None:
         """Return until when it can be answered (UTC), or `None` where it cannot be answered at all."""
         ...
 
-    def replies_left(self, data: Message | Event) -> int:
+    def replies_left(self, data: bot_core.Message | bot_core.Event) -> int:
         """Return how many more answers it takes, each message of a chain counted; 0 when the time is over."""
         ...
 

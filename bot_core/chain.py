@@ -6,8 +6,9 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from typing import Any, Final, NoReturn, Self
 
+import bot_core  # for annotations: the package finds a name when somebody asks for it
 from bot_core.elements import (
     Ark,
     At,
@@ -30,9 +31,6 @@ from bot_core.keyboard import InlineKeyboard
 from qqmedia import ChainBuilder, MediaSource
 from qqmedia.errors import MediaSourceError
 
-if TYPE_CHECKING:
-    from bot_core.message import Message
-
 __all__ = ("Chain",)
 
 _FACE: Final = re.compile(r"\[face:(\d+)]")
@@ -51,7 +49,7 @@ class Chain:
 
     def __init__(
         self,
-        data: Message | None = None,
+        data: bot_core.Message | None = None,
         at: bool = True,  # noqa: FBT001, FBT002 - AmiyaBot's signature
         reference: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature
         chain_builder: ChainBuilder | None = None,

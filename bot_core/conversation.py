@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
+import bot_core  # for annotations: the package finds a name when somebody asks for it
 from bot_core.adapter import MessageHandle
 
 if TYPE_CHECKING:
-    from bot_core.chain import Chain
-    from bot_core.message import Event, Message
-    from bot_core.waits import ChannelAnswer
+    import bot_core.message
+    import bot_core.waits
 
-__all__ = ("Conversation", "DataFilter", "WaitOptions")
-
-DataFilter: TypeAlias = "Callable[[Message], Awaitable[object]]"
-"""Says whether a message is the awaited one; a message that it refuses is consumed all the same."""
+__all__ = ("Conversation", "WaitOptions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +35,34 @@ class WaitOptions:
 class Conversation(Protocol):
     """What a message needs of the bot that received it, to be answered."""
 
-    async def reply(self, data: Message, chain: Chain | str, *, timeout: float | None = None) -> list[MessageHandle]:
+    async def reply(
+        self, data: bot_core.Message, chain: bot_core.Chain | str, *, timeout: float | None = None
+    ) -> list[MessageHandle]:
         """Send `chain` as an answer to `data`."""
         ...
 
     async def reply_event(
-        self, event: Event, chain: Chain | str, *, timeout: float | None = None
+        self, event: bot_core.Event, chain: bot_core.Chain | str, *, timeout: float | None = None
     ) -> list[MessageHandle]:
         """Send `chain` as an answer to `event`."""
         ...
 
     async def wait(
-        self, data: Message, reply: Chain | str | None, options: WaitOptions, data_filter: DataFilter | None
-    ) -> Message | None:
+        self,
+        data: bot_core.Message,
+        reply: bot_core.Chain | str | None,
+        options: WaitOptions,
+        data_filter: bot_core.message.DataFilter | None,
+    ) -> bot_core.Message | None:
         """Wait for the next message of the same user in the same chat."""
         ...
 
     async def wait_channel(
         self,
-        data: Message,
-        reply: Chain | str | None,
+        data: bot_core.Message,
+        reply: bot_core.Chain | str | None,
         options: WaitOptions,
-        data_filter: DataFilter | None,
-    ) -> ChannelAnswer | None:
+        data_filter: bot_core.message.DataFilter | None,
+    ) -> bot_core.waits.ChannelAnswer | None:
         """Wait for the next message of anybody in the group."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from bot_core.adapter import Adapter
 from bot_core.calls import describe, describe_place
@@ -12,9 +12,7 @@ from bot_core.chain import Chain
 from bot_core.message import Event, Message
 from bot_core.router import GroupConfig, Handler, Keywords, compile_keywords, longest_first, words
 from bot_core.tasks import TimedTasks
-
-if TYPE_CHECKING:
-    from bot_core.waits import Waiter
+from bot_core.waits import Waiter
 
 __all__ = ("ALL_EVENTS", "HandlerBook")
 
@@ -29,8 +27,8 @@ EventCreated: TypeAlias = Callable[[Event, Adapter], Awaitable[Event | bool | No
 BeforeHandle: TypeAlias = Callable[[Message, str, Adapter], Awaitable[bool | None]]
 BeforeSend: TypeAlias = Callable[[Chain, str, Adapter], Awaitable[Chain | None]]
 AfterSend: TypeAlias = Callable[[Chain, str, Adapter], Awaitable[object]]
-AfterHandle: TypeAlias = "Callable[[Chain | None, str, Adapter], Awaitable[object]]"
-BeforeWaiterSet: TypeAlias = "Callable[[Message, Waiter, Adapter], Awaitable[Message | None]]"
+AfterHandle: TypeAlias = Callable[[Chain | None, str, Adapter], Awaitable[object]]
+BeforeWaiterSet: TypeAlias = Callable[[Message, Waiter, Adapter], Awaitable[Message | None]]
 
 TimedFunction: TypeAlias = Callable[[Any], Awaitable[object]]
 

@@ -9,14 +9,14 @@ from bot_core.adapter import MessageHandle, SupportsEventReply
 from bot_core.calls import author_line, call, describe, describe_error
 from bot_core.chain import Chain
 from bot_core.errors import BotError, ReplyContextError, WaitEventCancel, WaitEventOutOfFocus
-from bot_core.message import Event, Message, Verify
+from bot_core.message import DataFilter, Event, Message, Verify
 from bot_core.router import Candidate, Handler, Router, cut_prefix
 from bot_core.waits import ChannelAnswer, UserWait, Waiter, Waits
 from qqmedia.errors import QQMediaError
 
 if TYPE_CHECKING:
     from bot_core.bot import AmiyaBot
-    from bot_core.conversation import DataFilter, WaitOptions
+    from bot_core.conversation import WaitOptions
     from bot_core.handlers import HandlerBooks
 
 __all__ = ("Handling",)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
+import bot_core  # for annotations: the package finds a name when somebody asks for it
 from bot_core import texts
 from bot_core.adapter import Adapter, MessageHandle, SupportsReplyBudget
-from bot_core.conversation import Conversation, DataFilter, WaitOptions
+from bot_core.conversation import Conversation, WaitOptions
 from bot_core.errors import BotError
 
 if TYPE_CHECKING:
-    from bot_core.bot import AmiyaBot
-    from bot_core.chain import Chain
-    from bot_core.waits import ChannelAnswer
+    import bot_core.waits
 
-__all__ = ("Event", "File", "Message", "Verify")
+__all__ = ("DataFilter", "Event", "File", "Message", "Verify")
 
 
 @dataclass(slots=True)
@@ -108,7 +107,7 @@ class Event:
         self._conversation = conversation
 
     async def reply(
-        self, reply: Chain | str, *, timeout: float | None = None
+        self, reply: bot_core.Chain | str, *, timeout: float | None = None
     ) -> MessageHandle | list[MessageHandle] | None:
         """Answer this event: a pressed button, a user who added the bot, a group that let it in.
 
@@ -192,7 +191,7 @@ class Message:
 
     def __init__(self, instance: Adapter, message: dict[str, Any] | None = None) -> None:
         self.instance = instance
-        self.bot: AmiyaBot | None = None
+        self.bot: bot_core.AmiyaBot | None = None
         self.message = message
         self.message_id = ""
         self.message_type = ""
@@ -257,7 +256,7 @@ class Message:
             setattr(twin, name, list(getattr(self, name)))
         return twin
 
-    def bind(self, bot: AmiyaBot, conversation: Conversation) -> None:
+    def bind(self, bot: bot_core.AmiyaBot, conversation: Conversation) -> None:
         """Tie the message to the bot that handles it. The bot does this; a handler has no need of it."""
         self.bot = bot
         self._conversation = conversation
@@ -273,7 +272,7 @@ class Message:
         return self.instance.replies_left(self) if isinstance(self.instance, SupportsReplyBudget) else None
 
     async def send(
-        self, reply: Chain | str, *, timeout: float | None = None
+        self, reply: bot_core.Chain | str, *, timeout: float | None = None
     ) -> MessageHandle | list[MessageHandle] | None:
         """Answer this message at once.
 
@@ -305,7 +304,7 @@ class Message:
 
     async def wait(
         self,
-        reply: Chain | str | None = None,
+        reply: bot_core.Chain | str | None = None,
         force: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature
         max_time: float = 30,
         data_filter: DataFilter | None = None,
@@ -326,13 +325,13 @@ class Message:
 
     async def wait_channel(  # noqa: PLR0917 - AmiyaBot's signature
         self,
-        reply: Chain | str | None = None,
+        reply: bot_core.Chain | str | None = None,
         force: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature
         clean: bool = True,  # noqa: FBT001, FBT002 - AmiyaBot's signature
         max_time: float = 30,
         data_filter: DataFilter | None = None,
         level: float = 0,
-    ) -> ChannelAnswer | None:
+    ) -> bot_core.waits.ChannelAnswer | None:
         """Like `wait`, for anybody in the group.
 
         It stays open: later messages queue up for the next call until ``close_event()`` or `max_time` seconds after
@@ -352,6 +351,10 @@ class Message:
         if self._conversation is None:
             raise BotError("this message did not come through a running bot, so it cannot be answered")
         return self._conversation
+
+
+DataFilter: TypeAlias = Callable[[Message], Awaitable[object]]
+"""Says whether a message is the awaited one; a message that it refuses is consumed all the same."""
 
 
 def _unpacked(handles: list[MessageHandle]) -> MessageHandle | list[MessageHandle] | None:

@@ -6,15 +6,13 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from bot_core.calls import call
+from bot_core.conversation import WaitOptions
 from bot_core.errors import WaitEventCancel, WaitEventOutOfFocus
+from bot_core.message import DataFilter, Message
 from bot_core.slots import waiting
-
-if TYPE_CHECKING:
-    from bot_core.conversation import DataFilter, WaitOptions
-    from bot_core.message import Message
 
 __all__ = ("ChannelAnswer", "ChannelWait", "UserWait", "Waiter", "Waits")
 

@@ -21,11 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+from qqmedia._late import Late
 from qqmedia.media import MediaKind, Reach, Upload
 
 if TYPE_CHECKING:
     import aiohttp
-    from pydantic import BaseModel
+    import pydantic
+else:
+    aiohttp, pydantic = Late("aiohttp"), Late("pydantic")
 
 __all__ = (
     "Driver",
@@ -170,7 +173,7 @@ class DriverSpec:
     """
 
     name: str
-    settings: type[BaseModel] | Callable[[], type[BaseModel]] | None = None
+    settings: type[pydantic.BaseModel] | Callable[[], type[pydantic.BaseModel]] | None = None
     open: Callable[[Any, DriverContext], AbstractAsyncContextManager[Driver]]
     extra: str | None = None
     requires: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from qqmedia._context import Clock, SystemClock
+from qqmedia._late import Late
 from qqmedia._policy import HostPolicy
 from qqmedia._reach import is_url, reach_of
 from qqmedia.chain_builder import ChainBuilder
@@ -27,8 +28,10 @@ from qqmedia.media import HostedMedia, MediaKind, MediaSource, Reach, Upload, Wo
 if TYPE_CHECKING:
     import aiohttp
 
-    from qqmedia._fetch import NameResolver
+    from qqmedia import guard
     from qqmedia._opening import Parts
+else:
+    aiohttp, guard = Late("aiohttp"), Late("qqmedia.guard")
 
 __all__ = ("HostPolicy", "MediaHost", "is_url", "open_host", "reach_of")
 
@@ -106,7 +109,7 @@ class MediaHost(ChainBuilder):
         plugins: Iterable[object] = (),
         settings: Mapping[str, Any] | None = None,
         clock: Clock | None = None,
-        resolver: NameResolver | None = None,
+        resolver: guard.NameResolver | None = None,
     ) -> None:
         self._request: dict[str, Any] = {
             "driver": driver, "policy": policy, "check": check, "platform_on_loopback": platform_on_loopback,

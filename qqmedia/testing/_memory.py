@@ -7,19 +7,17 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from aiohttp import web
 
 from qqmedia._context import Clock
 from qqmedia.driver import DriverContext, DriverSpec
 from qqmedia.errors import StorageError
+from qqmedia.guard import NameResolver
 from qqmedia.hookspecs import hookimpl
 from qqmedia.host import HostPolicy, MediaHost
 from qqmedia.media import Reach, Upload, Workspace
-
-if TYPE_CHECKING:
-    from qqmedia._fetch import NameResolver
 
 __all__ = ("MemoryDriver", "StoredMedia", "memory_host")
 

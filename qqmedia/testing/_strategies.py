@@ -1,6 +1,6 @@
 """Hypothesis strategies for media, keys and uploads."""
 
-from __future__ import annotations
+# Without the import that makes strings of annotations: Hypothesis takes `uploads` to where its names mean nothing.
 
 import string
 from datetime import timedelta
