@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from bot_core.sandbox._desks import Face
+from bot_core.sandbox._faults import check_close_code
 
 __all__ = ("Breaking",)
 
@@ -34,7 +36,12 @@ class Breaking(Face):
         ]
 
     def close_connections(self, code: int, *, appid: str | None = None) -> int:
-        """Close the connections of a bot, or of all, with this code; return how many. Sessions stay resumable."""
+        """Close the connections of a bot, or of all, with this code; return how many. Sessions stay resumable.
+
+        Raises:
+            ValueError: No close frame carries such a code.
+        """
+        check_close_code(code)
         sockets = self._desks.gateway.sockets(appid)
         for socket in sockets:
             socket.close(code, "asked for")
@@ -46,6 +53,19 @@ class Breaking(Face):
         for socket in sockets:
             socket.drop()
         return len(sockets)
+
+    def refuse_connections(self, seconds: float = 3.0) -> None:
+        """Be down for so long: every connection is cut in a moment, those of HTTP as well, and new ones are refused.
+
+        The control API is away with it. What was set and what is known stays.
+
+        Raises:
+            ValueError: `seconds` makes no sense.
+        """
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"seconds must be 0 or more, got {seconds!r}")
+        if self._listener is not None:
+            self._listener.refuse(seconds)
 
     def hang_connections(self, *, appid: str | None = None) -> int:
         """Let the connections of a bot, or of all, stay open and carry nothing any more; return how many."""

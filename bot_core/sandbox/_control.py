@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from bot_core.errors import SandboxError
 from bot_core.sandbox._answers import RefusedCallError, encode, parse_object
+from bot_core.sandbox._control_fields import (
+    ANYTHING,
+    FLAG,
+    OBJECTS,
+    TEXT,
+    Field,
+    number,
+    read_fields,
+    read_query,
+    whole,
+)
 from bot_core.sandbox._control_json import (
     acknowledged_json,
     arrival_json,
@@ -18,9 +29,9 @@ from bot_core.sandbox._control_json import (
     said_json,
     upload_call_json,
 )
-from bot_core.sandbox._faults import Fault, FaultMode
+from bot_core.sandbox._faults import FAULT_KINDS, Fault, FaultMode
 from bot_core.sandbox._storage import media_response
-from bot_core.sandbox._webhook_control import switch_to_webhook
+from bot_core.sandbox._webhook_control import switch_back, switch_to_webhook
 
 if TYPE_CHECKING:
     from bot_core.sandbox._sandbox import Sandbox
@@ -32,10 +43,36 @@ _MOST_WAIT_SECONDS: Final = 600
 _SHOWN: Final = 20
 _UPLOADS_SHOWN: Final = 1000
 _CONFLICT: Final = 409
+_EXPIRED: Final = 4009
 
-_WHO_FIELDS: Final = frozenset(["appid", "group", "private", "shard", "user"])
-_SAY_FIELDS: Final = _WHO_FIELDS | {"at", "attachments", "connect_timeout", "event_name", "full", "quote", "role"}
-_PRESS_FIELDS: Final = _WHO_FIELDS | {"button", "message_id"}
+_SHARD: Final = {"appid": TEXT, "shard": whole()}
+_WHO: Final = _SHARD | {"group": TEXT, "private": FLAG, "user": TEXT}
+_SAY: Final = _WHO | {
+    "text": TEXT, "at": FLAG, "attachments": OBJECTS, "connect_timeout": number(), "event_name": TEXT, "full": FLAG,
+    "quote": TEXT, "role": Field("member, admin or owner", ("member", "admin", "owner").__contains__),
+}  # fmt: skip
+_PRESS: Final = _WHO | {"data": TEXT, "button": TEXT, "message_id": TEXT}
+_EMIT: Final = _SHARD | {"event_name": TEXT, "data": ANYTHING}
+_ARRIVED: Final = {"after": whole(), "msg_id": TEXT, "wait": number()}
+_BOT: Final = {"appid": TEXT}
+_FAULT: Final = {
+    "kind": Field(f"one of {', '.join(FAULT_KINDS)}", FAULT_KINDS.__contains__),
+    "mode": Field(f"one of {', '.join(FaultMode)}", tuple(FaultMode).__contains__),
+    "status": whole(), "code": whole(), "message": TEXT, "html": FLAG, "seconds": number(), "resumable": FLAG,
+    "times": whole(1), "probability": number(0, 1), "seed": whole(),
+}  # fmt: skip
+_CONNECTIONS: Final[Mapping[str, Mapping[str, Field]]] = {
+    "close": _BOT | {"code": whole()},
+    "drop": _BOT,
+    "hang": _BOT,
+    "reconnect": _BOT,
+    "invalid_session": _BOT | {"resumable": FLAG},
+    "kill": _BOT,
+    "end": _BOT,
+    "frame": _BOT | {"text": TEXT},
+    "refuse": {"seconds": number(0, 3600)},
+}
+_ACTION: Final = Field(f"one of {', '.join(_CONNECTIONS)}", tuple(_CONNECTIONS).__contains__)
 
 
 class Control:
@@ -54,6 +91,7 @@ class Control:
             ("POST", "/sandbox/tokens/revoke"): self._revoke,
             ("POST", "/sandbox/files/expire"): self._expire_files,
             ("POST", "/sandbox/webhook"): self._webhook,
+            ("DELETE", "/sandbox/webhook"): self._no_webhook,
             ("POST", "/sandbox/faults"): self._add_fault,
             ("DELETE", "/sandbox/faults"): self._clear_faults,
         }
@@ -104,30 +142,24 @@ class Control:
         }
 
     async def _say(self, request: web.BaseRequest) -> object:
-        text, arguments = _read(await _body(request), "text", _SAY_FIELDS)
+        fields = read_fields(await _body(request), _SAY, needed=("text",))
         before = self._number()
-        return {"after": before, "said": said_json(await self._sandbox.say(text, **arguments))}
+        return {"after": before, "said": said_json(await self._sandbox.say(**fields))}
 
     async def _press(self, request: web.BaseRequest) -> object:
-        data, arguments = _read(await _body(request), "data", _PRESS_FIELDS)
+        fields = read_fields(await _body(request), _PRESS, needed=("data",))
         before = self._number()
-        return {"after": before, "said": said_json(await self._sandbox.press(data, **arguments))}
+        return {"after": before, "said": said_json(await self._sandbox.press(**fields))}
 
     async def _emit(self, request: web.BaseRequest) -> object:
-        body = await _body(request)
-        name, data = body.get("event_name"), body.get("data")
-        if not isinstance(name, str) or not isinstance(data, dict):
-            raise RefusedCallError(400, 0, "`event_name` must be a string and `data` an object")
+        fields = read_fields(await _body(request), _EMIT, needed=("event_name", "data"))
         before = self._number()
-        said = await self._sandbox.emit(name, data, appid=body.get("appid"), shard=int(body.get("shard", 0)))
-        return {"after": before, "said": said_json(said)}
+        return {"after": before, "said": said_json(await self._sandbox.emit(**fields))}
 
     async def _arrived(self, request: web.BaseRequest) -> object:
-        query = request.rel_url.query
-        after = int(query.get("after", "0"))
-        wait = min(float(query.get("wait", "0")), _MOST_WAIT_SECONDS)
-        found = await self._sandbox.arrived_since(after, timeout=wait)
-        msg_id = query.get("msg_id")
+        query = read_query(request.rel_url.query, _ARRIVED)
+        after, msg_id = query.get("after", 0), query.get("msg_id")
+        found = await self._sandbox.arrived_since(after, timeout=min(query.get("wait", 0), _MOST_WAIT_SECONDS))
         shown = [arrival_json(entry) for entry in found if msg_id in (None, entry.msg_id, entry.event_id)]
         return {"after": found[-1].number if found else after, "arrived": shown}
 
@@ -143,47 +175,46 @@ class Control:
 
     async def _connections(self, request: web.BaseRequest) -> object:
         body = await _body(request)
-        appid = body.get("appid")
+        action = read_fields({"action": body.pop("action", None)}, {"action": _ACTION}, needed=("action",))["action"]
+        fields = read_fields(body, _CONNECTIONS[action])
         sandbox = self._sandbox
-        match body.get("action"):
-            case "close":
-                count = sandbox.close_connections(int(body.get("code", 4009)), appid=appid)
-            case "drop":
-                count = sandbox.drop_connections(appid=appid)
-            case "reconnect":
-                count = sandbox.ask_to_reconnect(appid=appid)
-            case "invalid_session":
-                count = sandbox.invalidate_sessions(resumable=body.get("resumable") is True, appid=appid)
-            case "hang":
-                count = sandbox.hang_connections(appid=appid)
-            case "kill":
-                count = sandbox.kill_sessions(appid=appid)
-            case "end":
-                count = sandbox.end_sessions(appid=appid)
-            case "frame":
-                count = sandbox.send_frame(str(body.get("text", "")), appid=appid)
-            case other:
-                text = (
-                    f"`action` must be close, drop, hang, reconnect, invalid_session, kill, end or frame, got {other!r}"
-                )
-                raise RefusedCallError(400, 0, text)
-        return {"connections": count}
+        if action == "refuse":
+            sandbox.refuse_connections(fields.get("seconds", 3))
+            return {}
+        if action == "close":
+            fields.setdefault("code", _EXPIRED)
+        if action == "frame":
+            fields.setdefault("text", "")
+            return {"connections": sandbox.send_frame(fields.pop("text"), **fields)}
+        actions: dict[str, Callable[..., int]] = {
+            "close": sandbox.close_connections,
+            "drop": sandbox.drop_connections,
+            "hang": sandbox.hang_connections,
+            "reconnect": sandbox.ask_to_reconnect,
+            "invalid_session": sandbox.invalidate_sessions,
+            "kill": sandbox.kill_sessions,
+            "end": sandbox.end_sessions,
+        }
+        return {"connections": actions[action](**fields)}
 
     async def _revoke(self, request: web.BaseRequest) -> object:
-        return {"tokens": self._sandbox.revoke_tokens(appid=(await _body(request)).get("appid"))}
+        return {"tokens": self._sandbox.revoke_tokens(**read_fields(await _body(request), _BOT))}
 
-    async def _expire_files(self, _request: web.BaseRequest) -> object:
+    async def _expire_files(self, request: web.BaseRequest) -> object:
+        read_fields(await _body(request), {})
         self._sandbox.expire_files()
         return {}
 
     async def _webhook(self, request: web.BaseRequest) -> object:
         return await switch_to_webhook(self._sandbox, await _body(request))
 
+    async def _no_webhook(self, request: web.BaseRequest) -> object:
+        return await switch_back(self._sandbox, await _body(request))
+
     async def _add_fault(self, request: web.BaseRequest) -> object:
-        body = await _body(request)
-        kind = str(body.pop("kind", ""))
-        mode = FaultMode(body.pop("mode", ""))
-        self._sandbox.faults.add(kind, Fault(mode=mode, **body))
+        fields = read_fields(await _body(request), _FAULT, needed=("kind", "mode"))
+        kind, mode = fields.pop("kind"), FaultMode(fields.pop("mode"))
+        self._sandbox.faults.add(kind, Fault(mode=mode, **fields))
         return {"left": self._sandbox.faults.left(kind)}
 
     async def _clear_faults(self, _request: web.BaseRequest) -> object:
@@ -199,17 +230,6 @@ async def _body(request: web.BaseRequest) -> dict[str, Any]:
     if (request.content_length or 0) > _MOST_BODY_BYTES:
         raise RefusedCallError(413, 0, "the body is too large")
     return parse_object(await request.read() or b"{}")
-
-
-def _read(body: dict[str, Any], first: str, fields: frozenset[str]) -> tuple[str, dict[str, Any]]:
-    """Return the first argument of a method, a string, and the others, all of them known."""
-    value = body.pop(first, None)
-    if not isinstance(value, str):
-        raise RefusedCallError(400, 0, f"`{first}` must be a string")
-    if unknown := set(body) - fields:
-        known = ", ".join(sorted(fields))
-        raise RefusedCallError(400, 0, f"unknown: {', '.join(sorted(unknown))}; there are {first}, {known}")
-    return value, body
 
 
 def _answer(status: int, value: object) -> web.Response:

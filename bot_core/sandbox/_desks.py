@@ -9,6 +9,7 @@ from bot_core.sandbox._files import FileDesk
 from bot_core.sandbox._gateway import Gateway
 from bot_core.sandbox._ids import Directory, Names
 from bot_core.sandbox._images import ImageDesk
+from bot_core.sandbox._listen import Listener
 from bot_core.sandbox._media import MediaStore
 from bot_core.sandbox._messages import MessageDesk
 from bot_core.sandbox._options import SandboxAccount, SandboxOptions
@@ -33,7 +34,7 @@ class Desks:
         self.record = Record(options.kept)
         self.tokens = TokenDesk(options)
         self.gateway = Gateway(options, self.names, self.tokens, faults, self.record)
-        self.webhooks = Webhooks()
+        self.webhooks = Webhooks(faults)
         self.files = FileDesk(options, self.names, store, fetcher)
         self.images = ImageDesk(options, self.names)
         self.messages = MessageDesk(
@@ -83,6 +84,7 @@ class Face:
         self.options = options
         self.faults = Faults()
         self._desks = Desks(options, self.faults, store, fetcher)
+        self._listener: Listener | None = None
 
     @property
     def environment(self) -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 from typing import Final
 
-__all__ = ("FAULT_KINDS", "Fault", "FaultMode", "Faults")
+__all__ = ("FAULT_KINDS", "Fault", "FaultMode", "Faults", "check_close_code")
 
 FAULT_KINDS: Final = (
     "token",
@@ -18,8 +19,9 @@ FAULT_KINDS: Final = (
     "hello",  # the first frame of the WebSocket
     "identify",
     "resume",
-    "event",  # an event on the WebSocket
+    "event",  # an event, on the WebSocket or to a webhook
     "heartbeat",
+    "webhook",  # a request to a webhook that brings an event
     "files",
     "upload_prepare",
     "upload_part",  # the PUT to the presigned address
@@ -43,7 +45,7 @@ class FaultMode(StrEnum):
     ANSWER = "answer"  # an error is answered, nothing is done
     STALL = "stall"  # it is done, late
     CUT = "cut"  # the connection is cut, nothing is done
-    LOSE_ANSWER = "lose_answer"  # it is done, and the connection is cut instead of an answer
+    LOSE_ANSWER = "lose_answer"  # it is done, and no answer comes: the connection is cut, or the ACK gets lost
     FAIL_AFTER = "fail_after"  # it is done, and an error is answered all the same
     CLOSE = "close"  # the WebSocket is closed with a code
     INVALID_SESSION = "invalid_session"  # op 9
@@ -86,6 +88,8 @@ _MODES: Final = {
     "resume": (FaultMode.CLOSE, FaultMode.INVALID_SESSION),
     "event": (FaultMode.REPEAT, FaultMode.LATE),
     "heartbeat": (FaultMode.LOSE_ANSWER,),
+    "webhook": (FaultMode.STALL, FaultMode.CUT, FaultMode.LOSE_ANSWER),
+    "websocket": (FaultMode.ANSWER, FaultMode.STALL, FaultMode.CUT),
 }
 _OF_CALLS: Final = (
     FaultMode.ANSWER,
@@ -94,6 +98,24 @@ _OF_CALLS: Final = (
     FaultMode.LOSE_ANSWER,
     FaultMode.FAIL_AFTER,
 )
+
+# Codes that a close frame can carry; 1004 to 1006 and 1015 are never sent.
+_CLOSE_CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
+_OK: Final = 200
+_LAST_STATUS: Final = 599
+
+
+def check_close_code(code: int) -> None:
+    """Refuse a code that no close frame carries.
+
+    Raises:
+        ValueError: It is none of those.
+    """
+    if type(code) is not int or code not in _CLOSE_CODES:
+        raise ValueError(
+            f"code must be a close code that can be sent, 3000 to 4999 or 1000 and some after it, got {code!r}; "
+            "1006 is what a cut connection gives"
+        )
 
 
 class Faults:
@@ -110,16 +132,14 @@ class Faults:
         """Let the next ``fault.times`` calls of this kind go wrong, or each with ``fault.probability``.
 
         Raises:
-            ValueError: There is no such kind of call, or the mode makes no sense for it.
+            ValueError: There is no such kind of call, the mode makes no sense for it, or a value of the fault does not.
         """
         if kind not in FAULT_KINDS:
             raise ValueError(f"no calls of kind {kind!r}; there are {', '.join(FAULT_KINDS)}")
-        if fault.mode not in _MODES.get(kind, _OF_CALLS):
-            raise ValueError(f"{fault.mode.value} is not something that can happen to {kind}")
-        if fault.times < 1:
-            raise ValueError(f"times must be at least 1, got {fault.times}")
-        if not 0 < fault.probability <= 1:
-            raise ValueError(f"probability must be more than 0 and at most 1, got {fault.probability}")
+        modes = _MODES.get(kind, _OF_CALLS)
+        if fault.mode not in modes:
+            raise ValueError(f"{fault.mode} is not something that can happen to {kind}; there are {', '.join(modes)}")
+        _check(fault)
         if fault.probability < 1:
             self._random.setdefault(kind, []).append((fault, Random(fault.seed)))  # noqa: S311 - no secret
         else:
@@ -150,7 +170,7 @@ class Faults:
         self.add(kind, Fault(mode=FaultMode.CUT, times=times))
 
     def lose_answer(self, kind: str, *, times: int = 1) -> None:
-        """Do the next calls, and cut the connection instead of answering."""
+        """Do the next calls, and let no answer get through: an event sent to a webhook is sent there again."""
         self.add(kind, Fault(mode=FaultMode.LOSE_ANSWER, times=times))
 
     def close(self, kind: str, *, code: int, times: int = 1) -> None:
@@ -195,3 +215,19 @@ class Faults:
             if random.random() < fault.probability:
                 return fault
         return None
+
+
+def _check(fault: Fault) -> None:
+    """Refuse values that would only be found out when the fault happens."""
+    if type(fault.times) is not int or fault.times < 1:
+        raise ValueError(f"times must be at least 1, got {fault.times!r}")
+    if not 0 < fault.probability <= 1:
+        raise ValueError(f"probability must be more than 0 and at most 1, got {fault.probability!r}")
+    if not 0 <= fault.seconds < math.inf:
+        raise ValueError(f"seconds must be 0 or more, got {fault.seconds!r}")
+    if fault.mode is FaultMode.CLOSE:
+        check_close_code(fault.code)
+    if fault.mode in (FaultMode.ANSWER, FaultMode.FAIL_AFTER) and not (
+        type(fault.status) is int and _OK <= fault.status <= _LAST_STATUS
+    ):
+        raise ValueError(f"status must be an HTTP status from {_OK} to {_LAST_STATUS}, got {fault.status!r}")

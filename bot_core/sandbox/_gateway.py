@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 from typing import Any, Final
 
 from aiohttp import WSMsgType, web
@@ -197,6 +198,8 @@ class Gateway:
     async def close(self) -> None:
         """Say goodbye to everybody."""
         for socket in list(self._sockets):
+            if socket.hung:
+                socket.drop()
             socket.close(_GOING_AWAY, "the sandbox ends")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * _CLOSE_SECONDS):
@@ -211,8 +214,13 @@ class Gateway:
         deadline = loop.time() + silence
         while True:
             try:
-                message = await ws.receive(timeout=max(0.001, deadline - loop.time()))
+                left = max(0.001, deadline - loop.time())
+                message = await ws.receive(timeout=left if left < math.inf else None)
             except TimeoutError:
+                if socket.hung:  # it is given up here, and the bot hears nothing of that
+                    self._gone(socket)
+                    deadline = math.inf
+                    continue
                 socket.close(_EXPIRED, f"no heartbeat within {silence:g} s")
                 return
             if message.type == WSMsgType.TEXT:
@@ -230,7 +238,7 @@ class Gateway:
         try:
             frame = json.loads(text)
             opcode, data = frame["op"], frame.get("d")
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             socket.close(_BAD_PAYLOAD, "a frame is not a JSON object with `op`")
             return False
         if opcode == Opcode.HEARTBEAT:

@@ -14,12 +14,13 @@ from bot_core.sandbox._options import SandboxOptions
 from bot_core.sandbox._routes import TOKEN_PATH
 from bot_core.sandbox._server import PlatformServer
 from bot_core.sandbox._speaking import DEFAULT_GROUP, DEFAULT_USER, Speaking
+from bot_core.sandbox._switching import Switching
 from bot_core.sandbox._watching import Watching
 
 __all__ = ("DEFAULT_GROUP", "DEFAULT_USER", "Sandbox")
 
 
-class Sandbox(Speaking, Watching, Breaking):
+class Sandbox(Speaking, Watching, Breaking, Switching):
     """A QQ open platform on loopback; made by `Sandbox.open`.
 
     Attributes:
@@ -48,10 +49,11 @@ class Sandbox(Speaking, Watching, Breaking):
             sandbox = cls(options, store, fetcher)
             desks = sandbox._desks
             server = PlatformServer(options, desks, sandbox.faults, control=Control(sandbox).handle)
-            async with listening(server.handle, host, port) as base:
-                sandbox.api_base = base
-                sandbox.token_url = base + TOKEN_PATH
-                desks.name_addresses(base)
+            async with listening(server.handle, host, port) as listener:
+                sandbox._listener = listener
+                sandbox.api_base = listener.base
+                sandbox.token_url = listener.base + TOKEN_PATH
+                desks.name_addresses(listener.base)
                 try:
                     yield sandbox
                 finally:

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
-from bot_core.sandbox._faults import FaultMode, Faults
+from bot_core.sandbox._faults import Fault, FaultMode, Faults
 
 __all__ = ("Session", "Socket")
 
@@ -17,6 +17,25 @@ __all__ = ("Session", "Socket")
 _MOST_WAITING: Final = 50_000
 
 _EXPIRED: Final = 4009
+
+
+class _Void(asyncio.Protocol):
+    """Takes the place of a connection's protocol and swallows what comes: even a ping is not answered any more.
+
+    The connection is still read, so that it ends when the bot ends it: nothing is left of it after that.
+    """
+
+    def __init__(self, before: asyncio.Protocol) -> None:
+        self._before = before
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._before.connection_lost(error)
+
+    def pause_writing(self) -> None:
+        self._before.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._before.resume_writing()
 
 
 class Socket:
@@ -44,6 +63,11 @@ class Socket:
         """Whether what is sent now can still get out."""
         return self._close_code is None and not self._dropped
 
+    @property
+    def hung(self) -> bool:
+        """Whether it is open and carries nothing any more."""
+        return self._hung
+
     def send(self, frame: str) -> None:
         """Queue a frame."""
         if self._hung:
@@ -54,20 +78,25 @@ class Socket:
         self._wake.set()
 
     def close(self, code: int, why: str) -> None:
-        """Close with a code, once what is queued has been sent; the first call counts."""
-        if self._hung:
-            self.drop(f"{code} {why}")
-        elif self._close_code is None:
+        """Close with a code, once what is queued has been sent; the first call counts. What hangs stays as it is."""
+        if self._close_code is None and not self._hung:
             self._close_code = code
             self.why = f"{code} {why}"
             self._wake.set()
 
     def hang(self) -> None:
-        """Read and write nothing any more, and leave the connection open, as a path that died in the middle does."""
+        """Read and write nothing any more, and leave the connection open, as a path that died in the middle does.
+
+        The bot sees no FIN and no reset of it, however long it waits.
+        """
+        if self._hung:
+            return
         self._hung = True
         self._waiting.clear()
         if self._transport is not None:
-            self._transport.pause_reading()
+            before = self._transport.get_protocol()
+            if isinstance(before, asyncio.Protocol):
+                self._transport.set_protocol(_Void(before))
 
     def drop(self, why: str = "cut") -> None:
         """Cut the connection without a goodbye."""
@@ -114,10 +143,12 @@ class Session:
         return self.socket is not None and self.socket.live
 
     def attach(self, socket: Socket) -> None:
-        """Let this connection have the session; an older one is closed."""
-        if self.socket is not None:
+        """Let this connection have the session; an older one is closed, and an older session of this one is over."""
+        if self.socket not in (None, socket):
             self.socket.close(_EXPIRED, "the session was resumed elsewhere")
             self.socket.session = None
+        if socket.session not in (None, self):
+            socket.session.socket = None
         self.socket = socket
         socket.session = self
 
@@ -137,15 +168,7 @@ class Session:
             self._kept.append((self.seq, frame))
         if self.socket is None:
             return False
-        fault = self._faults.take("event") if keep and self._faults else None
-        if fault is not None and fault.mode is FaultMode.LATE:
-            self._late.append(frame)
-            return True
-        self.socket.send(frame)
-        if fault is not None and fault.mode is FaultMode.REPEAT:
-            self.socket.send(frame)
-        while self._late:
-            self.socket.send(self._late.pop(0))
+        self._transmit(self.socket, frame, fault=self._faults.take("event") if keep and self._faults else None)
         return True
 
     def replay(self, seq: int) -> int:
@@ -155,5 +178,16 @@ class Session:
         self._late.clear()  # it is among them
         missed = [frame for number, frame in self._kept if number > seq]
         for frame in missed:
-            self.socket.send(frame)
+            self._transmit(self.socket, frame, self._faults.take("event"))
         return len(missed)
+
+    def _transmit(self, socket: Socket, frame: str, fault: Fault | None) -> None:
+        """Send an event; what was held back comes after it."""
+        if fault is not None and fault.mode is FaultMode.LATE:
+            self._late.append(frame)
+            return
+        socket.send(frame)
+        if fault is not None and fault.mode is FaultMode.REPEAT:
+            socket.send(frame)
+        while self._late:
+            socket.send(self._late.pop(0))

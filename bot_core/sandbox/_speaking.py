@@ -67,8 +67,7 @@ class Speaking(Face):
                 kind of event.
             ValueError: `private` and a group, or a name that is empty.
         """
-        if (private and group is not None) or not user or group == "":
-            raise ValueError(f"say it in a group or in private, as somebody: {group=}, {private=}, {user=}")
+        _check_place(user, group, private=private)
         session = await self._session(appid, shard, connect_timeout)
         chat = user if private else group or DEFAULT_GROUP
         name = event_name or self._event_name(private=private, at=at)
@@ -76,8 +75,8 @@ class Speaking(Face):
             session.appid, text, chat,
             user=user, private=private, at=at, attachments=attachments, quote=quote, full=full, role=role,
         )  # fmt: skip
-        data = message_event(name, speech)
-        return self._dispatch(session, name, data, target=speech.target, chat=chat, user=user, text=text)
+        event = message_event(name, speech)
+        return self._dispatch(session, name, event, target=speech.target, chat=chat, user=user, text=text)
 
     async def press(
         self,
@@ -105,7 +104,9 @@ class Speaking(Face):
 
         Raises:
             SandboxError: As in `say`; a bot must ask for the intent of interactions.
+            ValueError: As in `say`.
         """
+        _check_place(user, group, private=private)
         session = await self._session(appid, shard)
         chat = user if private else group or DEFAULT_GROUP
         desks, appid = self._desks, session.appid
@@ -123,17 +124,19 @@ class Speaking(Face):
         )
         return self._dispatch(session, "INTERACTION_CREATE", event, target=target, chat=chat, user=user, text=data)
 
-    async def emit(self, event_name: str, data: Mapping[str, Any], *, appid: str | None = None, shard: int = 0) -> Said:
-        """Send any event with this `d`, well-formed or not.
+    async def emit(self, event_name: str, data: object, *, appid: str | None = None, shard: int = 0) -> Said:
+        """Send any event with this `d`, well-formed or not: an object as a rule, or whatever else JSON has.
 
         Raises:
             SandboxError: As in `say`.
+            TypeError: JSON cannot say it.
         """
         session = await self._session(appid, shard)
-        target = target_of(event_name, data)
+        target = target_of(event_name, data) if isinstance(data, Mapping) else None
         known = self._desks.directory.known(target.openid) if target else None
         chat = known.name if known else target.openid if target else ""
-        return self._dispatch(session, event_name, dict(data), target=target, chat=chat, user="", text="")
+        sent = dict(data) if isinstance(data, Mapping) else data
+        return self._dispatch(session, event_name, sent, target=target, chat=chat, user="", text="")
 
     async def attachment(self, content: bytes, *, filename: str, content_type: str | None = None) -> dict[str, Any]:
         """Return an attachment for `say`, whose URL the bot can download from here."""
@@ -156,42 +159,6 @@ class Speaking(Face):
     def member_openid(self, user: str = DEFAULT_USER, group: str = DEFAULT_GROUP, *, appid: str | None = None) -> str:
         """Return what a bot calls this user in this group."""
         return self._desks.directory.openid(appid or self._only_appid(), "member", f"{group}\0{user}")
-
-    async def use_webhook(
-        self,
-        url: str,
-        secret: str,
-        *,
-        appid: str | None = None,
-        both: bool = False,
-        retries: int = 3,
-        timeout: float = 5.0,
-        pause: float = 1.0,
-        ca_file: str | None = None,
-    ) -> Webhook:
-        """Validate a bot's address as the console does, and send its events there from now on.
-
-        Args:
-            url: The address.
-            secret: The bot's secret.
-            appid: Which bot; else the account of this sandbox.
-            both: Send every event by the gateway as well; the bot must be connected there.
-            retries: How often an event is sent again after another answer than 200, ``"d":1``, or none in time.
-            timeout: Seconds that an answer may take.
-            pause: Seconds before it is sent again.
-            ca_file: Certificates to trust besides, as PEM; the real platform takes public ones only.
-
-        Raises:
-            SandboxError: The address does not answer, or proves another secret; or no bot is connected for `both`.
-        """
-        appid = appid or self.account.appid
-        wait = self.options.connect_timeout_seconds
-        session = await self._desks.gateway.session_for(appid, 0, wait) if both else None
-        webhook = await self._desks.webhooks.use(
-            appid, url, secret, retries=retries, timeout_seconds=timeout, pause_seconds=pause, ca_file=ca_file
-        )
-        webhook.gateway = session
-        return webhook
 
     def _event_name(self, *, private: bool, at: bool) -> str:
         if private:
@@ -243,7 +210,7 @@ class Speaking(Face):
         self,
         session: Session | Webhook,
         name: str,
-        data: dict[str, Any],
+        data: object,
         *,
         target: Target | None,
         chat: str,
@@ -254,8 +221,9 @@ class Speaking(Face):
         if bit & ~session.intents:
             lacking = f"its intents {session.intents} lack 1 << {bit.bit_length() - 1}"
             raise SandboxError(f"bot {session.appid} did not ask for {name}: {lacking}")
+        written = encode(data).decode()
         event_id = self._desks.names.event(name)
-        message_id = data.get("id")
+        message_id = data.get("id") if isinstance(data, dict) else None
         said = Said(
             id=message_id if isinstance(message_id, str) and message_id else event_id,
             event_id=event_id,
@@ -271,7 +239,9 @@ class Speaking(Face):
         )
         self._desks.messages.heard(said)
         self._desks.record.note(said)
-        session.dispatch(name, event_id, encode(data).decode())
+        if not name.isidentifier():  # nobody's event, and it must not break out of its quotes
+            name, event_id = encode(name).decode()[1:-1], encode(event_id).decode()[1:-1]
+        session.dispatch(name, event_id, written)
         return said
 
     def _only_appid(self) -> str:
@@ -280,3 +250,8 @@ class Speaking(Face):
         if len(appids) > 1:
             raise SandboxError(f"several bots are connected ({', '.join(sorted(appids))}): name one by its appid")
         return appids.pop()
+
+
+def _check_place(user: str, group: str | None, *, private: bool) -> None:
+    if (private and group is not None) or not user or group == "":
+        raise ValueError(f"say it in a group or in private, as somebody: {group=}, {private=}, {user=}")

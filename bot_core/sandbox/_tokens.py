@@ -61,14 +61,14 @@ class TokenDesk:
                 self._tokens.popitem(last=False)
         return {"access_token": token.value, "expires_in": str(int(token.expires_at - now))}
 
-    def check(self, authorization: str | None) -> str:
+    def check(self, authorization: object) -> str:
         """Return the appid of a header ``Authorization: QQBot TOKEN``, or of the same string in a gateway frame.
 
         Raises:
             RefusedCallError: 401 with the platform's code.
         """
-        if not authorization:
-            raise RefusedCallError(401, TOKEN_MISSING, "the header Authorization is missing")
+        if not authorization or not isinstance(authorization, str):
+            raise RefusedCallError(401, TOKEN_MISSING, "the header Authorization (in a frame: `token`) is missing")
         if authorization.startswith("Bot "):
             raise RefusedCallError(401, FIXED_TOKEN_DISABLED, "fixed tokens are disabled; use an access token")
         if not authorization.startswith(_SCHEME):

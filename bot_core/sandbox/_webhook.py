@@ -10,7 +10,7 @@ import json
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,7 @@ import aiohttp
 from bot_core.errors import SandboxError
 from bot_core.openapi.values import Opcode
 from bot_core.sandbox._answers import encode
+from bot_core.sandbox._faults import FaultMode, Faults
 from bot_core.sandbox._options import KNOWN_INTENTS
 from bot_core.sandbox._session import Session
 from qqmedia import ConfigurationError
@@ -60,7 +61,7 @@ class WebhookTry:
             return False
         try:
             said = json.loads(self.answer)
-        except ValueError:
+        except (ValueError, RecursionError):
             return True
         return not (isinstance(said, dict) and said.get("op") == Opcode.HTTP_CALLBACK_ACK and said.get("d") == 1)
 
@@ -88,6 +89,8 @@ class Webhook:
         timeout_seconds: float,
         pause_seconds: float,
         tls: ssl.SSLContext | None,
+        faults: Faults,
+        session: Callable[[], Session | None] | None,
     ) -> None:
         self.appid = appid
         self.url = url
@@ -95,11 +98,13 @@ class Webhook:
         self.connected = True
         self.tries: deque[WebhookTry] = deque(maxlen=_KEPT)
         self.retries = retries
-        self.gateway: Session | None = None
         self._http = http
         self._secret = secret
         self._timeout_seconds = timeout_seconds
         self._pause_seconds = pause_seconds
+        self._faults = faults
+        self._session = session  # over which every event goes besides
+        self._late: list[tuple[str, bytes]] = []
         self._tls: ssl.SSLContext | bool = tls if tls is not None else True
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -108,10 +113,19 @@ class Webhook:
 
     def dispatch(self, event_name: str, event_id: str, data: str) -> bool:
         """Send an event (`data` is its `d` as JSON) in the background, and by the gateway too if it goes both ways."""
-        if self.gateway is not None:
-            self.gateway.dispatch(event_name, event_id, data)
-        body = f'{{"op":0,"id":"{event_id}","d":{data},"t":"{event_name}"}}'
-        task = asyncio.create_task(self._deliver(event_id, body.encode()), name=f"sandbox webhook {event_id}")
+        session = self._session() if self._session is not None else None
+        if session is not None:
+            session.dispatch(event_name, event_id, data)
+        body = f'{{"op":0,"id":"{event_id}","d":{data},"t":"{event_name}"}}'.encode()
+        # An event that goes both ways meets its fault on the gateway.
+        fault = self._faults.take("event") if self._faults and session is None else None
+        if fault is not None and fault.mode is FaultMode.LATE:
+            self._late.append((event_id, body))
+            return True
+        twice = fault is not None and fault.mode is FaultMode.REPEAT
+        events = [(event_id, body)] * (1 + twice) + self._late
+        self._late = []
+        task = asyncio.create_task(self._deliver(events), name=f"sandbox webhook {event_id}")
         self._tasks.add(task)  # `close` ends it
         task.add_done_callback(self._tasks.discard)
         return True
@@ -172,7 +186,7 @@ class Webhook:
             said = json.loads(made.answer)
             proven = said["plain_token"] == _PLAIN_TOKEN
             signature = said["signature"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise SandboxError(f"{self.url} cannot be used as a webhook: it does not answer op 13") from None
         if not proven or signature != _sign(self._secret, f"{moment}{_PLAIN_TOKEN}".encode()):
             raise SandboxError(f"{self.url} cannot be used as a webhook: it signs with another secret")
@@ -189,11 +203,34 @@ class Webhook:
             task.cancel()
         await self.settled()
 
-    async def _deliver(self, event_id: str, body: bytes) -> None:
-        for number in range(1, self.retries + 2):
-            if (await self.post(body, event_id=event_id, number=number)).accepted:
-                return
-            await asyncio.sleep(self._pause_seconds)
+    async def _deliver(self, events: Sequence[tuple[str, bytes]]) -> None:
+        """Send one event; where some are out of order or doubled, all of them, one after the other."""
+        for event_id, body in events:
+            for number in range(1, self.retries + 2):
+                if number > 1:
+                    await asyncio.sleep(self._pause_seconds)
+                if await self._try(body, event_id, number):
+                    break
+
+    async def _try(self, body: bytes, event_id: str, number: int) -> bool:
+        """Make one request for an event, or let it go wrong; return whether that is the end of it."""
+        fault = self._faults.take("webhook") if self._faults else None
+        if fault is not None and fault.mode is FaultMode.CUT:
+            self.tries.append(
+                WebhookTry(
+                    event_id=event_id,
+                    number=number,
+                    status=None,
+                    answer=b"",
+                    seconds=0.0,
+                    error=f"not sent: {fault.message}",
+                )
+            )
+            return False
+        if fault is not None:
+            await asyncio.sleep(fault.seconds)
+        made = await self.post(body, event_id=event_id, number=number)
+        return made.accepted and (fault is None or fault.mode is not FaultMode.LOSE_ANSWER)
 
     async def _exchange(self, body: bytes, headers: Mapping[str, str]) -> tuple[int | None, bytes, str]:
         timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
@@ -211,7 +248,8 @@ class Webhook:
 class Webhooks:
     """The addresses of all bots."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
         self._http: aiohttp.ClientSession | None = None
         self._by_appid: dict[str, Webhook] = {}
 
@@ -236,12 +274,19 @@ class Webhooks:
         timeout_seconds: float,
         pause_seconds: float,
         ca_file: str | None,
+        session: Callable[[], Session | None] | None,
     ) -> Webhook:
         """Validate an address, and send the bot's events there from now on.
 
         Raises:
             SandboxError: The validation failed, the secret is empty, or `ca_file` cannot be used.
+            ValueError: A number makes no sense.
         """
+        if type(retries) is not int or retries < 0 or not timeout_seconds > 0 or not pause_seconds >= 0:
+            raise ValueError(
+                "a webhook's retries and pause must be 0 or more, and its timeout more than 0, "
+                f"got {retries=}, pause={pause_seconds!r}, timeout={timeout_seconds!r}"
+            )
         try:
             tls = await asyncio.to_thread(ssl.create_default_context, cafile=ca_file) if ca_file is not None else None
         except OSError as error:  # ssl.SSLError is one
@@ -257,6 +302,8 @@ class Webhooks:
             timeout_seconds=timeout_seconds,
             pause_seconds=pause_seconds,
             tls=tls,
+            faults=self._faults,
+            session=session,
         )
         await webhook.validate()
         before = self._by_appid.get(appid)
@@ -264,6 +311,14 @@ class Webhooks:
         if before is not None:
             await before.close()
         return webhook
+
+    async def drop(self, appid: str) -> bool:
+        """Send the events of a bot over the gateway again; return whether they went elsewhere."""
+        webhook = self._by_appid.pop(appid, None)
+        if webhook is None:
+            return False
+        await webhook.close()
+        return True
 
     async def close(self) -> None:
         """Give up what is under way, and disconnect."""

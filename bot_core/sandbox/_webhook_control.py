@@ -1,17 +1,21 @@
-"""``POST /sandbox/webhook``: switches a bot's events over to its webhook."""
+"""``POST`` and ``DELETE /sandbox/webhook``: let a bot's events go to its webhook, and over the gateway again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bot_core.sandbox._answers import RefusedCallError
+from bot_core.sandbox._control_fields import FLAG, TEXT, number, read_fields, whole
 
 if TYPE_CHECKING:
     from bot_core.sandbox._sandbox import Sandbox
 
-__all__ = ("switch_to_webhook",)
+__all__ = ("switch_back", "switch_to_webhook")
 
-_FIELDS: Final = frozenset({"appid", "both", "retries", "timeout", "pause", "ca_file"})
+_MOST_RETRIES: Final = 100
+_FIELDS: Final = {
+    "url": TEXT, "secret": TEXT, "appid": TEXT, "both": FLAG, "retries": whole(0, _MOST_RETRIES), "timeout": number(),
+    "pause": number(), "ca_file": TEXT,
+}  # fmt: skip
 
 
 async def switch_to_webhook(sandbox: Sandbox, body: dict[str, Any]) -> dict[str, object]:
@@ -19,13 +23,18 @@ async def switch_to_webhook(sandbox: Sandbox, body: dict[str, Any]) -> dict[str,
 
     Raises:
         SandboxError: As in `Sandbox.use_webhook`.
-        RefusedCallError: A field is missing or not known.
+        RefusedCallError: A field is missing, of the wrong type or not known.
     """
-    url, secret = body.pop("url", None), body.pop("secret", None)
-    if not isinstance(url, str) or not isinstance(secret, str):
-        raise RefusedCallError(400, 0, "`url` and `secret` must be strings")
-    if unknown := set(body) - _FIELDS:
-        known = ", ".join(sorted(_FIELDS))
-        raise RefusedCallError(400, 0, f"unknown: {', '.join(sorted(unknown))}; there are url, secret, {known}")
-    webhook = await sandbox.use_webhook(url, secret, **body)
+    webhook = await sandbox.use_webhook(**read_fields(body, _FIELDS, needed=("url", "secret")))
     return {"appid": webhook.appid, "url": webhook.url}
+
+
+async def switch_back(sandbox: Sandbox, body: dict[str, Any]) -> dict[str, object]:
+    """Send events over the gateway again.
+
+    Raises:
+        SandboxError: As in `Sandbox.use_gateway`.
+        RefusedCallError: As above.
+    """
+    await sandbox.use_gateway(**read_fields(body, {"appid": TEXT}))
+    return {}

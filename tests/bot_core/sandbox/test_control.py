@@ -90,28 +90,82 @@ async def test_buttons_recalls_and_expired_files_over_http(play: Any, png: Any) 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("path", "body", "status"),
+    ("path", "body", "status", "why"),
     [
-        ("say", {}, 400),
-        ("say", {"text": "x", "grup": "y"}, 400),
-        ("say", {"text": "x", "group": "y", "private": True}, 400),
-        ("say", {"text": "x"}, 409),
-        ("press", {"button": "1"}, 400),
-        ("press", {"data": "x", "text": "y"}, 400),
-        ("emit", {"event_name": 1}, 400),
-        ("connections", {"action": "explode"}, 400),
-        ("faults", {"kind": "files", "mode": "explode"}, 400),
-        ("faults", {"kind": "files", "mode": "cut", "colour": "red"}, 400),
-        ("nothing", {}, 404),
+        ("say", {}, 400, "`text` is missing; it must be a string"),
+        ("say", {"text": 5}, 400, "`text` must be a string, got 5"),
+        ("say", {"text": "x", "grup": "y"}, 400, "unknown: grup; there are appid, at,"),
+        ("say", {"text": "x", "group": 5}, 400, "`group` must be a string, got 5"),
+        ("say", {"text": "x", "at": "no"}, 400, "`at` must be true or false, got 'no'"),
+        ("say", {"text": "x", "role": "king"}, 400, "`role` must be member, admin or owner, got 'king'"),
+        ("say", {"text": "x", "attachments": [5]}, 400, "`attachments` must be a list of objects, got [5]"),
+        ("say", {"text": "x", "shard": "x"}, 400, "`shard` must be a whole number from 0 on, got 'x'"),
+        ("say", {"text": "x", "connect_timeout": -1}, 400, "`connect_timeout` must be a number from 0 on, got -1"),
+        ("say", {"text": "x", "group": "y", "private": True}, 400, "in a group or in private"),
+        ("say", {"text": "x"}, 409, "no bot connected to the sandbox within 0.02 s"),
+        ("press", {"button": "1"}, 400, "`data` is missing"),
+        ("press", {"data": "x", "text": "y"}, 400, "unknown: text"),
+        ("press", {"data": "x", "group": "y", "private": True}, 400, "in a group or in private"),
+        ("emit", {"event_name": 1, "data": {}}, 400, "`event_name` must be a string, got 1"),
+        ("emit", {"event_name": "X"}, 400, "`data` is missing"),
+        ("emit", {"event_name": "X", "data": {}, "to": "Ann"}, 400, "unknown: to"),
+        ("connections", {}, 400, "`action` is missing; it must be one of close, drop"),
+        ("connections", {"action": "explode"}, 400, "`action` must be one of close, drop"),
+        ("connections", {"action": "close", "code": 99999}, 400, "got 99999"),
+        ("connections", {"action": "close", "code": "x"}, 400, "`code` must be a whole number from 0 on, got 'x'"),
+        ("connections", {"action": "drop", "code": 4009}, 400, "unknown: code; there are appid"),
+        ("connections", {"action": "invalid_session", "resumable": "yes"}, 400, "`resumable` must be true or false"),
+        ("tokens/revoke", {"app": "1"}, 400, "unknown: app; there are appid"),
+        ("files/expire", {"now": True}, 400, "unknown: now, there are no fields"),
+        ("faults", {}, 400, "`kind` is missing; it must be one of token, me"),
+        ("faults", {"kind": "files", "mode": "explode"}, 400, "`mode` must be one of answer, stall, cut"),
+        ("faults", {"kind": "files", "mode": "late"}, 400, "late is not something that can happen to files"),
+        ("faults", {"kind": "files", "mode": "cut", "colour": "red"}, 400, "unknown: colour; there are code, html"),
+        ("faults", {"kind": "files", "mode": "cut", "times": "3"}, 400, "`times` must be a whole number from 1 on"),
+        ("faults", {"kind": "files", "mode": "answer", "status": "x"}, 400, "`status` must be a whole number"),
+        ("faults", {"kind": "resume", "mode": "close"}, 400, "code must be a close code"),
+        ("nothing", {}, 404, "no POST /sandbox/nothing; there are GET /sandbox/state"),
     ],
 )
-async def test_what_cannot_be_done_says_why(play: Any, path: str, body: Any, status: int) -> None:
+async def test_what_cannot_be_done_says_why(play: Any, path: str, body: Any, status: int, why: str) -> None:
     async with (
         play(connect=False, connect_timeout_seconds=0.02) as (sandbox, bot),
         bot.http.post(f"{sandbox.api_base}/sandbox/{path}", json=body) as response,
     ):
         assert response.status == status
-        assert (await response.json())["error"]
+        assert why in (await response.json())["error"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("after=x", "`after` must be a whole number from 0 on, got 'x'"),
+        ("after=-1", "`after` must be"),
+        ("wait=nan", "`wait` must be a number from 0 on, got 'nan'"),
+        ("wait=1e999", "`wait` must be a number"),
+        ("since=1", "unknown: since; there are after, msg_id, wait"),
+    ],
+)
+async def test_a_query_that_makes_no_sense_says_why(play: Any, query: str, why: str) -> None:
+    async with (
+        play(connect=False) as (sandbox, bot),
+        bot.http.get(f"{sandbox.api_base}/sandbox/arrived?{query}") as response,
+    ):
+        assert response.status == 400
+        assert why in (await response.json())["error"]
+
+
+@pytest.mark.asyncio
+async def test_events_of_any_name_and_with_any_data(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        for name, data in (("NEW_THING", "text"), ("NEW_THING", [1, None]), ('odd "name"\n', {}), ("NEW_THING", None)):
+            async with bot.http.post(
+                f"{sandbox.api_base}/sandbox/emit", json={"event_name": name, "data": data}
+            ) as response:
+                said = (await response.json())["said"]
+            frame = await bot.frame()
+            assert (frame["t"], frame["d"], frame["id"]) == (name, data, said["event_id"])
 
 
 @pytest.mark.asyncio

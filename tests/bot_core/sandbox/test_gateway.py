@@ -227,3 +227,29 @@ async def test_a_bot_that_reads_nothing_holds_up_nobody(play: Any) -> None:
         for _ in range(3000):
             last = await bot.frame()
         assert last["s"] == 3001
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("frame", "code"), [('{"op":2,"d":{"token":5,"intents":33554432}}', 4004), ("[" * 100_000, 4002)]
+)
+async def test_frames_that_are_no_bots_are_closed_with_a_code(play: Any, frame: str, code: int) -> None:
+    async with play(connect=False) as (_, bot):
+        await bot.login()
+        await bot.hello()
+        await bot.ws.send_str(frame)
+        assert await bot.frame() == {"close": code}
+
+
+@pytest.mark.asyncio
+async def test_an_identify_on_a_connection_that_has_a_session_ends_that_one(play: Any) -> None:
+    async with play(identify_window_seconds=0) as (sandbox, bot):
+        first = bot.session_id
+        assert (await bot.identify())["t"] == "READY"
+        assert [one["session_id"] for one in sandbox.bots()] == [bot.session_id]
+        assert (await sandbox.say("hi")).connected
+        assert (await bot.heard())["content"] == " hi"
+        await bot.ws.close()
+        await bot.hello()
+        await bot.resume(session_id=first, seq=1)
+        assert await bot.frame() == {"op": 9, "d": False}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import Any
 
+import aiohttp
 import pytest
 
-from bot_core.sandbox import Fault, FaultMode
+from bot_core.sandbox import Fault, FaultMode, Sandbox
 from bot_core.sandbox._faults import Faults
 
 
@@ -60,7 +62,74 @@ async def test_a_hung_connection_is_silent_and_open_and_what_was_said_is_replaye
         await bot.resume()
         assert (await bot.heard())["content"] == " into the void"
         assert (await bot.frame())["t"] == "RESUMED"
-        assert await asyncio.wait_for(old.receive(), 2)  # the platform let go of it
+        with pytest.raises(TimeoutError):  # a path that died says nothing of it
+            await old.receive(timeout=0.05)
+        await old.close()
+
+
+@pytest.mark.asyncio
+async def test_a_hung_connection_stays_open_after_the_silence_and_answers_no_ping(play: Any, until: Any) -> None:
+    async with play(heartbeat_silence_seconds=0.1) as (sandbox, bot):
+        sandbox.hang_connections()
+        await bot.ws.ping()
+        await until(lambda: not sandbox.bots()[0]["connected"])  # the platform gave it up
+        with pytest.raises(TimeoutError):  # neither a pong, nor FIN, nor a reset
+            await bot.ws.receive(timeout=0.15)
+        assert not bot.ws._response.connection.transport.is_closing()
+        await sandbox.say("meanwhile")
+        bot.ws._response.connection.transport.abort()
+        bot.ws = None
+        await until(lambda: not sandbox._desks.gateway._sockets)  # nothing is left of it
+        await bot.hello()
+        await bot.resume()
+        assert [(await bot.frame())["t"] for _ in range(2)] == ["GROUP_AT_MESSAGE_CREATE", "RESUMED"]
+
+
+@pytest.mark.asyncio
+async def test_what_is_replayed_comes_twice_if_asked_for(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        await bot.ws.close()
+        await sandbox.say("one")
+        await sandbox.say("two")
+        sandbox.faults.repeat_events()
+        frames = await again(bot)
+        assert [frame["s"] for frame in frames] == [2, 2, 3, 4]
+
+
+@pytest.mark.asyncio
+async def test_while_connections_are_refused_nothing_answers(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        sandbox.refuse_connections(0.2)
+        assert await bot.frame() == {"close": 1006}
+        refused = []
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    await bot.login()
+                    break
+                except aiohttp.ClientConnectorError as error:
+                    refused.append(error.os_error.errno)
+                except aiohttp.ClientConnectionError:  # one that was kept alive was cut
+                    pass
+                await asyncio.sleep(0.02)
+        assert refused
+        assert set(refused) == {errno.ECONNREFUSED}
+        await sandbox.say("meanwhile")
+        await bot.hello()
+        await bot.resume()
+        assert [(await bot.frame())["t"] for _ in range(2)] == ["GROUP_AT_MESSAGE_CREATE", "RESUMED"]
+
+
+@pytest.mark.asyncio
+async def test_a_sandbox_ends_while_it_refuses_connections() -> None:
+    async with Sandbox.open() as sandbox:
+        base = sandbox.api_base
+        sandbox.refuse_connections(60)
+        with pytest.raises(ValueError, match="seconds must be 0 or more"):
+            sandbox.refuse_connections(-1)
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await http.get(base)
 
 
 @pytest.mark.asyncio
@@ -138,6 +207,23 @@ async def test_the_control_api_has_them_too(play: Any, action: str, more: dict[s
             assert (response.status, await response.json()) == (200, {"connections": 1})
 
 
+@pytest.mark.asyncio
+async def test_the_control_api_comes_back_as_well(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        where = f"{sandbox.api_base}/sandbox/connections"
+        async with bot.http.post(where, json={"action": "refuse", "seconds": 0.05}) as response:
+            assert (response.status, await response.json()) == (200, {})
+        assert await bot.frame() == {"close": 1006}
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    async with bot.http.get(f"{sandbox.api_base}/sandbox/state") as response:
+                        assert response.status == 200
+                        break
+                except aiohttp.ClientConnectionError:
+                    await asyncio.sleep(0.02)
+
+
 @pytest.mark.parametrize(
     ("kind", "mode"),
     [("event", FaultMode.CUT), ("hello", FaultMode.ANSWER), ("identify", FaultMode.LATE), ("files", FaultMode.REPEAT)],
@@ -145,3 +231,29 @@ async def test_the_control_api_has_them_too(play: Any, action: str, more: dict[s
 def test_what_cannot_happen_is_refused(kind: str, mode: FaultMode) -> None:
     with pytest.raises(ValueError, match="is not something that can happen to"):
         Faults().add(kind, Fault(mode=mode))
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault", "why"),
+    [
+        ("identify", {"mode": FaultMode.CLOSE}, "3000 to 4999"),
+        ("resume", {"mode": FaultMode.CLOSE, "code": 1006}, "1006 is what a cut connection gives"),
+        ("me", {"mode": FaultMode.ANSWER, "status": 42}, "status must be an HTTP status from 200 to 599, got 42"),
+        ("me", {"mode": FaultMode.STALL, "seconds": -1}, "seconds must be 0 or more, got -1"),
+        ("me", {"mode": FaultMode.CUT, "times": 1.5}, "times must be at least 1, got 1.5"),
+        ("websocket", {"mode": FaultMode.FAIL_AFTER}, "there are answer, stall, cut"),
+    ],
+)
+def test_values_that_would_break_later_are_refused_now(kind: str, fault: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Faults().add(kind, Fault(**fault))
+
+
+@pytest.mark.asyncio
+async def test_connections_are_closed_with_codes_that_can_be_sent(play: Any) -> None:
+    async with play() as (sandbox, bot):
+        for code in (0, 1005, 1006, 2000, 5000, 99999):
+            with pytest.raises(ValueError, match=f"got {code}"):
+                sandbox.close_connections(code)
+        sandbox.close_connections(4915)
+        assert await bot.frame() == {"close": 4915}

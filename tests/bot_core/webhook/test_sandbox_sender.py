@@ -188,15 +188,55 @@ async def test_it_can_be_switched_from_outside(sandbox: Sandbox, address: Addres
         async with http.post(switch, json={"url": address.url, "secret": SECRET, "appid": "1020"}) as answer:
             assert (answer.status, await answer.json()) == (200, {"appid": "1020", "url": address.url})
         for body, status, text in (
-            ({"url": address.url}, 400, "`url` and `secret` must be strings"),
-            ({"url": address.url, "secret": SECRET, "path": "/"}, 400, "unknown: path; there are url, secret, appid"),
+            ({"url": address.url}, 400, "`secret` is missing; it must be a string"),
+            ({"url": 5, "secret": SECRET}, 400, "`url` must be a string, got 5"),
+            ({"url": address.url, "secret": SECRET, "retries": "x"}, 400, "`retries` must be a whole number from 0"),
+            ({"url": address.url, "secret": SECRET, "path": "/"}, 400, "unknown: path; there are appid, both, ca_file"),
             ({"url": address.url, "secret": "another"}, 409, "it signs with another secret"),
             ({"url": "no address", "secret": SECRET}, 409, "cannot be used as a webhook"),
         ):
             async with http.post(switch, json=body) as answer:
                 assert answer.status == status
                 assert text in (await answer.json())["error"]
-    await sandbox.say("hi", appid="1020")
-    async with asyncio.timeout(5):
-        while not address.events:  # noqa: ASYNC110 - a list that a server fills
-            await asyncio.sleep(0.01)
+        await sandbox.say("hi", appid="1020")
+        async with asyncio.timeout(5):
+            while not address.events:  # noqa: ASYNC110 - a list that a server fills
+                await asyncio.sleep(0.01)
+        for body, status in (({}, 409), ({"appid": "1020"}, 200), ({"appid": "1020"}, 409)):
+            async with http.delete(switch, json=body) as answer:
+                assert answer.status == status
+
+
+async def test_an_ack_that_gets_lost_a_request_that_does_and_one_that_is_late(
+    sandbox: Sandbox, address: Address
+) -> None:
+    webhook = await sandbox.use_webhook(address.url, SECRET, pause=0.001)
+    sandbox.faults.lose_answer("webhook", times=2)
+    said = await sandbox.say("hi")
+    await webhook.settled()
+    assert [one["id"] for one in address.events] == [said.event_id] * 3
+    sandbox.faults.cut("webhook")
+    sandbox.faults.stall("webhook", seconds=0.02)
+    said = await sandbox.say("hi")
+    await webhook.settled()
+    assert [one["id"] for one in address.events[3:]] == [said.event_id]
+    lost, sent = (one for one in webhook.tries if one.event_id == said.event_id)
+    assert (lost.number, lost.status, lost.error) == (1, None, "not sent: a fault that was asked for")
+    assert (sent.number, sent.status) == (2, 200)
+
+
+async def test_events_come_twice_or_late_by_webhook_too(sandbox: Sandbox, address: Address) -> None:
+    webhook = await sandbox.use_webhook(address.url, SECRET)
+    sandbox.faults.repeat_events()
+    sandbox.faults.delay_event()
+    for text in ("twice", "late", "early"):
+        await sandbox.say(text)
+        await webhook.settled()
+    assert [one["d"]["content"].strip() for one in address.events] == ["twice", "twice", "early", "late"]
+
+
+@pytest.mark.parametrize("numbers", [{"retries": -1}, {"timeout": 0}, {"pause": -0.1}, {"retries": 1.5}])
+async def test_numbers_that_make_no_sense(sandbox: Sandbox, address: Address, numbers: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="retries and pause must be 0 or more, and its timeout more than 0"):
+        await sandbox.use_webhook(address.url, SECRET, **numbers)
+    assert not address.requests
