@@ -65,8 +65,8 @@ class Client(ABC):
         """Return the address of an object."""
 
     @abstractmethod
-    async def send(self, method: str, name: str, body: bytes = b"", **changes: Any) -> Answer:
-        """Make a signed request."""
+    async def send(self, *request: Any, **changes: Any) -> Answer:
+        """Make a signed request: method, name of the object, and body, if there is one."""
 
     async def _request(self, method: str, url: URL, body: bytes, headers: Mapping[str, str]) -> Answer:
         async with self.http.request(method, url, data=body or None, headers=headers, allow_redirects=False) as answer:

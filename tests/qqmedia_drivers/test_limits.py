@@ -14,7 +14,9 @@ from qqmedia import DriverSpec, StorageUnavailableError
 from qqmedia.testing import driver_context, make_upload
 from qqmedia_drivers import cos, oss, s3
 
-SPECS = {module.__name__.rpartition(".")[2]: module.qqmedia_register_drivers() for module in (cos, oss, s3)}
+SPECS: dict[str, DriverSpec] = {
+    module.__name__.rpartition(".")[2]: module.qqmedia_register_drivers() for module in (cos, oss, s3)
+}
 SETTINGS = {
     "cos": {"region": "ap-guangzhou", "secret_id": "id", "secret_key": "secret"},
     "oss": {"region": "cn-hangzhou", "access_key_id": "id", "access_key_secret": "secret"},
