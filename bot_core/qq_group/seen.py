@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bot_core.qq_group.events import MESSAGE_EVENTS
+from bot_core.qq_group.events import INTERACTION, MESSAGE_EVENTS
 
 if TYPE_CHECKING:
     from bot_core.gateway.actions import Dispatch
@@ -90,14 +90,16 @@ class SeenEvents:
 
 
 def identities(dispatch: Dispatch) -> tuple[str, ...]:
-    """Return everything that an event is told by: the envelope's `id`, and a message's own `id` and `msg_idx`.
+    """Return all that an event is told by: the envelope's `id`, a message's or a button's own, and `msg_idx`.
 
     A message may come again in another envelope, and may lack any of them. `msg_idx` counts within its chat.
     """
     data: object = dispatch.data
-    if dispatch.type not in MESSAGE_EVENTS or not isinstance(data, dict):
+    if not isinstance(data, dict):
         return (dispatch.id,)
     own = data.get("id")
+    if dispatch.type not in MESSAGE_EVENTS:  # in others it may be that of a guild, or a channel
+        return (dispatch.id, own) if dispatch.type == INTERACTION and isinstance(own, str) else (dispatch.id,)
     index = _index(data)
     return (dispatch.id, own if isinstance(own, str) else "", f"{_chat(data)} {index}" if index else "")
 

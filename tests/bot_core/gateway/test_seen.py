@@ -54,5 +54,10 @@ def test_a_private_chat_counts_by_its_user() -> None:
     assert identities(Dispatch("E", "C2C_MESSAGE_CREATE", data, 1)) == ("E", "M", "U 7")
 
 
+def test_a_pressed_button_is_told_by_its_own_id_too() -> None:
+    assert identities(Dispatch("E", "INTERACTION_CREATE", {"id": "B"}, 1)) == ("E", "B")
+    assert identities(Dispatch("E", "INTERACTION_CREATE", {"id": 7}, 1)) == ("E",)
+
+
 def test_other_events_are_told_by_their_envelope_alone() -> None:
     assert identities(Dispatch("E", "GROUP_ADD_ROBOT", {"id": "not an id of a message"}, 1)) == ("E",)
