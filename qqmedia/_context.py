@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from qqmedia.errors import QQMediaError
+from qqmedia.threads import Threads
 
 if TYPE_CHECKING:
     import aiohttp
 
 __all__ = ("Clock", "HostContext", "Resources", "SystemClock")
 
-# More threads give the same throughput with several times the lag of the event loop.
+# Calls at once; more give the same throughput with several times the lag of the event loop.
 _THREADS: Final = 6
 
 T = TypeVar("T")
@@ -54,8 +53,7 @@ class Resources:
         self.clock = clock
         self._lent = http
         self._own: aiohttp.ClientSession | None = None
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="qqmedia")
-        self._closed = False
+        self._threads = Threads(_THREADS)
 
     @property
     def http(self) -> aiohttp.ClientSession:
@@ -69,29 +67,18 @@ class Resources:
         return self._own
 
     async def in_thread(self, function: Callable[..., T], /, *args: Any) -> T:
-        """Run a blocking function in the bounded threads.
+        """Run a blocking function in this host's share of the threads.
 
         Raises:
             QQMediaError: The host was closed meanwhile.
         """
-        if self._closed:
-            raise _closed_meanwhile()
-        call = partial(function, *args) if args else function
-        result = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        try:
-            return await result
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if result.cancelled() and not (task and task.cancelling()):  # not we were cancelled: `aclose` did it
-                raise _closed_meanwhile() from None
-            raise
+        return await self._threads.start(function, *args)
 
     async def aclose(self) -> None:
         """Close what is ours. A call that still runs in a thread is left to its own time limit."""
-        self._closed = True
+        self._threads.close(_closed_meanwhile)
         if self._own is not None:
             await self._own.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class HostContext:

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from qqmedia._jobs import Stop
 from qqmedia.pictures._options import ImageOptions
-from qqmedia.voice._pcm import Stop
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from qqmedia._jobs import Abandoned, Stop
 from qqmedia.errors import MediaError, MediaFormatError, MediaTooLargeError
 from qqmedia.media import Upload
 from qqmedia.pictures._animation import encode_animation
 from qqmedia.pictures._head import Head
 from qqmedia.pictures._inside import size_inside
 from qqmedia.pictures._options import ImageOptions
-from qqmedia.voice._pcm import Abandoned, Stop
 
 if TYPE_CHECKING:
     from PIL.Image import Image

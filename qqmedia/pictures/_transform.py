@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, Final
 
-from qqmedia._jobs import Jobs
+from qqmedia._jobs import Jobs, Stop
 from qqmedia.errors import MediaTooLargeError
 from qqmedia.media import MediaKind, Upload
 from qqmedia.pictures._head import Head, read_head
 from qqmedia.pictures._make import FORMATS, make_picture
 from qqmedia.pictures._options import ImageOptions
 from qqmedia.sniff import sniff
-from qqmedia.voice._pcm import Stop
 
 __all__ = ("ImageTransform",)
 

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+from qqmedia._jobs import Stop
 from qqmedia.errors import MediaFormatError
 from qqmedia.videos._streams import Streams
 from qqmedia.voice._ffmpeg import FORMATS, own_group
-from qqmedia.voice._pcm import Stop
 
 __all__ = ("find_ffmpeg", "inspect_with_ffmpeg", "make_with_ffmpeg")
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from qqmedia._jobs import Stop
 from qqmedia.errors import MediaFormatError
 from qqmedia.media import Upload
 from qqmedia.videos._boxes import Tracks, read_tracks
 from qqmedia.videos._ffmpeg import find_ffmpeg, inspect_with_ffmpeg, make_with_ffmpeg
 from qqmedia.videos._pyav import inspect_with_pyav, remux_with_pyav
 from qqmedia.videos._streams import Streams
-from qqmedia.voice._pcm import Stop
 
 __all__ = ("CannotConvert", "Made", "NoConverter", "look", "make_video", "plays")
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from qqmedia._jobs import Stop
 from qqmedia.errors import MediaFormatError
 from qqmedia.videos._streams import Streams
 from qqmedia.voice._ffmpeg import FORMATS
-from qqmedia.voice._pcm import Stop
 
 __all__ = ("inspect_with_pyav", "remux_with_pyav")
 

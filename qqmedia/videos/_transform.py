@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, Final
 
-from qqmedia._jobs import Jobs
+from qqmedia._jobs import Jobs, Stop
 from qqmedia.media import MediaKind, Upload
 from qqmedia.videos._make import CannotConvert, NoConverter, look, make_video, plays
 from qqmedia.videos._options import VideoOptions
-from qqmedia.voice._pcm import Stop
 
 __all__ = ("VideoTransform",)
 

@@ -11,9 +11,10 @@ from functools import cache
 from types import ModuleType
 from typing import Any, Final
 
+from qqmedia._jobs import Stop
 from qqmedia.errors import ConfigurationError, MediaFormatError
 from qqmedia.voice._options import VoiceOptions
-from qqmedia.voice._pcm import FRAME_SECONDS, RATE, SAMPLE_BYTES, Pcm, Stop
+from qqmedia.voice._pcm import FRAME_SECONDS, RATE, SAMPLE_BYTES, Pcm
 from qqmedia.voice._silk import inspect_silk, repair_silk
 from qqmedia.voice._wav import ENCODER_RATES, write_wav
 

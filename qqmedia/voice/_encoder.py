@@ -1,35 +1,31 @@
-"""Turns any audio into silk, in a few threads of low priority that all encoders share."""
+"""Turns any audio into silk, as heavy work beside everything else."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from concurrent.futures import Future, ThreadPoolExecutor
+import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from qqmedia._jobs import Jobs, Stop
 from qqmedia.errors import MediaError, MediaTooLargeError
 from qqmedia.voice._cache import Cache
 from qqmedia.voice._codec import check_encoder, encode_pcm
 from qqmedia.voice._input import Input
 from qqmedia.voice._options import VoiceOptions
-from qqmedia.voice._pcm import Abandoned, Stop
 from qqmedia.voice._reading import read_sound
 from qqmedia.voice._silk import MAGIC, SilkInfo, cut_silk, inspect_silk, is_silk, repair_silk
-from qqmedia.voice._threads import THREADS, borrow_threads, lower_priority, return_threads
 
-__all__ = ("SilkEncoder", "SilkVoice", "lower_priority")
+__all__ = ("SilkEncoder", "SilkVoice")
 
-# For how long a cancelled voice is waited for: a child is gone after milliseconds, PyAV may be in the middle of a call.
-_GRACE_SECONDS: Final = 1.0
+_AT_ONCE: Final = os.cpu_count() or 1
 # An hour of silk at the highest bit rate has less.
 _MOST_SILK_BYTES: Final = 64 * 1024 * 1024
 # Above this, hashing a file to look for it in the cache costs more than it saves.
 _MOST_CACHED_BYTES: Final = 32 * 1024 * 1024
-
-_CLOSED_MEANWHILE: Final = "the voice was not encoded: its SilkEncoder was closed meanwhile"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +46,7 @@ class SilkVoice:
 class SilkEncoder:
     """Encodes voices, as many at once as there are processors; close it, or use it as an async context manager.
 
-    All encoders of a process do so in the same threads.
-
+    All encoders of a process together encode no more at once than that, except that each always has one voice in work.
     It belongs to the event loop in which it is used first. It remembers the last few voices: the same sound is encoded
     once.
 
@@ -61,10 +56,7 @@ class SilkEncoder:
 
     def __init__(self, options: VoiceOptions | None = None) -> None:
         self._options = options or VoiceOptions()
-        self._threads: ThreadPoolExecutor | None = None
-        self._slots: asyncio.Semaphore | None = None
-        self._stops: set[Stop] = set()
-        self._jobs: set[Future[SilkVoice]] = set()
+        self._jobs = Jobs("voice", at_once=_AT_ONCE, owner="its SilkEncoder")
         self._cache: Cache[SilkVoice] = Cache()
         self._closed = False
 
@@ -94,74 +86,20 @@ class SilkEncoder:
             MediaError: It took longer than `VoiceOptions.timeout`, or there is no room for a temporary file.
             ConfigurationError: The encoder is not installed.
         """
-        threads, slots = self._workers()
-        await slots.acquire()
-        if self._closed:
-            slots.release()
-            raise MediaError(_CLOSED_MEANWHILE)
-        return await self._run(audio, threads, slots)
-
-    async def aclose(self) -> None:
-        """Stop what is running and wait until its threads and children are gone; closing twice is harmless."""
-        self._closed = True
-        for stop in self._stops:
-            stop.ask()
-        for job in list(self._jobs):
-            job.cancel()  # what waits for others' voices to be done
-        threads, self._threads = self._threads, None
-        if threads is not None:
-            await asyncio.to_thread(return_threads, set(self._jobs))
-
-    def _workers(self) -> tuple[ThreadPoolExecutor, asyncio.Semaphore]:
         if self._closed:
             raise RuntimeError("this SilkEncoder is closed")
-        if self._slots is None or self._threads is None:
-            self._slots = asyncio.Semaphore(THREADS)
-            self._threads = borrow_threads()
-        return self._threads, self._slots
-
-    async def _run(self, audio: bytes | Path, threads: ThreadPoolExecutor, slots: asyncio.Semaphore) -> SilkVoice:
-        stop, loop = Stop(), asyncio.get_running_loop()
-        begun: asyncio.Future[None] = loop.create_future()
-
-        def encode() -> SilkVoice:
-            loop.call_soon_threadsafe(begun.set_result, None)
-            return self._encode(audio, stop)
-
-        def ended(work: asyncio.Future[SilkVoice]) -> None:
-            # Only now: a thread that could not be stopped still takes its place.
-            slots.release()
-            self._stops.discard(stop)
-            if not work.cancelled():
-                work.exception()  # nobody may be left to hear of it
-
         try:
-            job = threads.submit(encode)
-        except BaseException:
-            slots.release()
-            raise
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
-        work = asyncio.wrap_future(job)
-        self._stops.add(stop)
-        work.add_done_callback(ended)
-        try:
-            await asyncio.wait((work, begun), return_when=asyncio.FIRST_COMPLETED)  # others may have all the threads
-            await asyncio.wait((work,), timeout=self._options.timeout)
-            if work.cancelled():
-                raise MediaError(_CLOSED_MEANWHILE)
-            if work.done():
-                return work.result()
+            return await self._jobs.run(partial(self._encode, audio), timeout=self._options.timeout)
+        except TimeoutError:
             raise MediaError(
                 f"the voice could not be encoded within {self._options.timeout:g} s; "
                 "send a shorter one, or raise timeout (QQMEDIA_SILK_TIMEOUT)"
-            )
-        except Abandoned:
-            raise MediaError(_CLOSED_MEANWHILE) from None
-        finally:
-            if not work.done() and not job.cancel():
-                stop.ask()
-                await asyncio.wait((work,), timeout=_GRACE_SECONDS)
+            ) from None
+
+    async def aclose(self) -> None:
+        """Stop what is running, and wait a little for threads and children to end; closing twice is harmless."""
+        self._closed = True
+        await self._jobs.aclose()
 
     def _encode(self, audio: bytes | Path, stop: Stop) -> SilkVoice:
         """Do it all, in a thread."""

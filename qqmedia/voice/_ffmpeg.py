@@ -18,10 +18,11 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final
 
+from qqmedia._jobs import Stop
 from qqmedia.errors import MediaFormatError
 from qqmedia.voice._input import Input, on_disk
 from qqmedia.voice._options import VoiceOptions
-from qqmedia.voice._pcm import RATE, Collector, Pcm, Stop
+from qqmedia.voice._pcm import RATE, Collector, Pcm
 
 __all__ = ("FORMATS", "PROMISING_FORMATS", "own_group", "read_with_ffmpeg")
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
+from qqmedia._jobs import Stop
 from qqmedia.errors import MediaFormatError, MediaTooLargeError
 from qqmedia.voice._options import VoiceOptions
 
-__all__ = ("FRAME_SECONDS", "RATE", "SAMPLE_BYTES", "Abandoned", "Collector", "Killable", "Pcm", "Stop", "check_whole")
+__all__ = ("FRAME_SECONDS", "RATE", "SAMPLE_BYTES", "Collector", "Pcm", "check_whole")
 
 RATE: Final = 24_000  # Hz; what QQ plays
 SAMPLE_BYTES: Final = 2
@@ -25,46 +25,6 @@ _MISSING_SHARE: Final = 0.1
 _MISSING_SECONDS: Final = 0.25
 # Programs that write to a pipe put the largest number where the length belongs; that is no promise.
 _LONGEST_PROMISE_SECONDS: Final = 3600.0
-
-
-class Abandoned(Exception):  # noqa: N818 - not an error: nobody waits for this voice any more
-    """Ends the work in a thread whose caller has gone."""
-
-
-class Killable(Protocol):
-    """A child process, as far as `Stop` is concerned."""
-
-    def kill(self) -> None:
-        """End the child at once; harmless when it has ended."""
-        ...
-
-
-class Stop:
-    """Lets the event loop end the work of a thread: it is asked between two steps, and its child is killed."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._child: Killable | None = None
-        self._asked = False
-
-    def ask(self) -> None:
-        """End the work; returns at once."""
-        with self._lock:
-            self._asked = True
-            if self._child is not None:
-                self._child.kill()
-
-    def guard(self, child: Killable | None) -> None:
-        """Kill this child (from now on the only one) when asked, or now if it is already too late."""
-        with self._lock:
-            self._child = child
-            if self._asked and child is not None:
-                child.kill()
-
-    def check(self) -> None:
-        """Raise `Abandoned` when asked to stop."""
-        if self._asked:
-            raise Abandoned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from qqmedia._jobs import Stop
 from qqmedia.errors import MediaFormatError
 from qqmedia.voice._ffmpeg import FORMATS, PROMISING_FORMATS
 from qqmedia.voice._input import Input, on_disk
 from qqmedia.voice._options import VoiceOptions
-from qqmedia.voice._pcm import RATE, Collector, Pcm, Stop
+from qqmedia.voice._pcm import RATE, Collector, Pcm
 
 if TYPE_CHECKING:
     import av

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from qqmedia._jobs import Stop
 from qqmedia.errors import MediaFormatError
 from qqmedia.voice._codec import encoder_takes
 from qqmedia.voice._ffmpeg import read_with_ffmpeg
 from qqmedia.voice._input import Input, refuse_text
 from qqmedia.voice._options import VoiceOptions
-from qqmedia.voice._pcm import Pcm, Stop
+from qqmedia.voice._pcm import Pcm
 from qqmedia.voice._pyav import read_with_pyav
 from qqmedia.voice._wav import ENCODER_RATES, Wav, parse_wav, read_wav
 

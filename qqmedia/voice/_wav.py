@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from qqmedia._jobs import Stop
 from qqmedia.errors import MediaFormatError
 from qqmedia.voice._options import VoiceOptions
-from qqmedia.voice._pcm import Collector, Pcm, Stop, check_whole
+from qqmedia.voice._pcm import Collector, Pcm, check_whole
 
 __all__ = ("ENCODER_RATES", "Wav", "parse_wav", "read_wav", "write_wav")
 

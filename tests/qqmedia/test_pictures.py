@@ -111,7 +111,7 @@ png = bytes.fromhex(header) + b"IDAT" + bytes(200_000)
 async def main():
     async with memory_host() as host:
         calls = []
-        host._parts.preparer.in_thread.__self__._threads.submit = lambda *given: calls.append(given)
+        host._parts.preparer.in_thread.__self__._threads.start = lambda *given: calls.append(given)
         async with host.prepare("image", png) as upload:
             assert upload.size == len(png), upload
         assert not calls
