@@ -9,6 +9,7 @@ import json
 import secrets
 import ssl
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,11 @@ __all__ = ("Answer", "Answers", "expiry", "probe")
 
 _ANSWER_BYTES: Final = 64 * 1024
 _OK: Final = 200
+
+# How gateways and libraries write JSON.
+_STYLES: Final[tuple[dict[str, Any], ...]] = (
+    {"separators": (",", ":")}, {}, {"indent": 2}, {"indent": 4}, {"indent": "\t"},
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +42,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Of the same request in several spellings, signed rightly; and of one that is forged."""
+    """Of the same request in several spellings, signed rightly; of one that is forged; and whether it was rewritten.
+
+    Attributes:
+        rewritten: A request was taken whose signature is right for what a proxy makes of its body, not for the body.
+    """
 
     spellings: list[Answer]
     forged: Answer
+    rewritten: bool
 
     @property
     def all(self) -> list[Answer]:
@@ -55,11 +66,25 @@ async def probe(http: aiohttp.ClientSession, url: str, appid: str, key: BotKey |
     """
     prober = _Prober(http, url, appid)
     moment, token = str(int(time.time())), secrets.token_urlsafe(15)
-    text = f"{moment}{token}"
-    bodies = [one.encode() for one in _spellings({"plain_token": token, "event_ts": moment})]
-    answers = [await prober.send(one, key, key, text, token) for one in bodies] if key is not None else []
+    said = {"d": {"plain_token": token, "event_ts": moment}, "op": 13}
+    check = _Check(key, f"{moment}{token}", token)
+    bodies = [one.encode() for one in _spellings(said)]
+    answers = [await prober.send(one, key, check) for one in bodies] if key is not None else []
     forger = BotKey.of(secrets.token_hex(16)) if key is not None else None
-    return Answers(answers, await prober.send(bodies[0], forger, key, text, token))
+    forged = await prober.send(bodies[0], forger, check)
+    refused = answers and not any(one.status == _OK for one in answers)
+    return Answers(answers, forged, bool(refused) and await _is_rewritten(prober, said, check))
+
+
+async def _is_rewritten(prober: _Prober, said: dict[str, Any], check: _Check) -> bool:
+    """Return whether a request is taken when it is signed for one of the things that proxies make of bodies."""
+    body = _spellings(said)[0]
+    for made_of_it in _rewritings(said):
+        if made_of_it != body:
+            answer = await prober.send(body.encode(), check.key, check, signed=made_of_it.encode())
+            if answer.proven:
+                return True
+    return False
 
 
 async def expiry(host: str, port: int, trust: ssl.SSLContext) -> dt.datetime:
@@ -76,11 +101,27 @@ async def expiry(host: str, port: int, trust: ssl.SSLContext) -> dt.datetime:
     return dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), dt.UTC)
 
 
-def _spellings(data: dict[str, str]) -> tuple[str, ...]:
+def _spellings(said: dict[str, Any]) -> tuple[str, ...]:
     """Return op 13 three times. A proxy that reads and writes the body makes one of the first two, never the last."""
-    said = {"d": data, "op": 13}
-    odd = f'{{\n "d" : {json.dumps(data)} ,\t"op":13, "_":"\\u4e00一"}}\r\n'
+    odd = f'{{\n "d" : {json.dumps(said["d"])} ,\t"op":13, "_":"\\u4e00一"}}\r\n'
     return json.dumps(said, separators=(",", ":")), json.dumps(said), odd
+
+
+def _rewritings(said: dict[str, Any]) -> Iterator[str]:
+    for in_order in (False, True):
+        for style in _STYLES:
+            yield json.dumps(said, sort_keys=in_order, **style)
+    body = _spellings(said)[0]
+    yield from (f"{body}\n", f"{body}\r\n", f"{body} ", f"\ufeff{body}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """What a right answer is: `text` signed with `key`, and the token."""
+
+    key: BotKey | None
+    text: str
+    token: str
 
 
 class _Prober:
@@ -91,15 +132,16 @@ class _Prober:
         self._url = url
         self._appid = appid
 
-    async def send(self, body: bytes, signer: BotKey | None, expected: BotKey | None, text: str, token: str) -> Answer:
-        """Send one request; `text` is what the answer must sign with the key `expected`."""
+    async def send(self, body: bytes, signer: BotKey | None, check: _Check, *, signed: bytes | None = None) -> Answer:
+        """Send one request; its signature may be the one of another body."""
         moment = str(int(time.time()))
+        text = moment.encode() + (body if signed is None else signed)
         headers = {
             "User-Agent": "QQBot-Callback",
             "Content-Type": "application/json",
             "X-Bot-Appid": self._appid or "0",
             "X-Signature-Timestamp": moment,
-            "X-Signature-Ed25519": signer.sign(moment.encode() + body) if signer is not None else "0" * 128,
+            "X-Signature-Ed25519": signer.sign(text) if signer is not None else "0" * 128,
         }
         began = time.perf_counter()
         async with self._http.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
@@ -109,9 +151,9 @@ class _Prober:
             signature = said.get("signature") if response.status == _OK else None
             proven = (
                 isinstance(signature, str)
-                and said.get("plain_token") == token
-                and expected is not None
-                and expected.verify(signature, "", text.encode())
+                and said.get("plain_token") == check.token
+                and check.key is not None
+                and check.key.verify(signature, "", check.text.encode())
             )
             return Answer(
                 status=response.status,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import ipaddress
+import os
 import ssl
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,11 +25,13 @@ _PORTS: Final = (80, 443, 8080, 8443)
 # What is said of the platform's patience reaches from 0.1 to 1 s.
 _SLOW_SECONDS: Final = 1.0
 _TIMEOUT_SECONDS: Final = 10.0
+_CONNECT_SECONDS: Final = 5.0
 # The bot's own window is five minutes; beyond one, clocks are not what they should be.
 _SKEW_SECONDS: Final = 60.0
 _EXPIRES_SOON: Final = dt.timedelta(days=14)
 
 _OK: Final = 200
+_SUCCESSES: Final = range(200, 300)
 _REDIRECTS: Final = range(300, 400)
 _NOT_HERE: Final = (404, 405)
 _SERVER_ERROR: Final = 500
@@ -94,12 +97,18 @@ async def check_address(
     report = _Report()
     _check_url(parts, report)
     trust = await asyncio.to_thread(_trust, ca_file)
-    timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+    timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=_CONNECT_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=trust)) as http:
         try:
             answers = await probe(http, url, appid, BotKey.of(secret) if secret else None)
+        except aiohttp.ConnectionTimeoutError:
+            report.wrong(f"no answer within {_CONNECT_SECONDS:g} s: it does not run, or a firewall drops what comes")
+            return report.findings
         except TimeoutError:
-            report.wrong(f"no answer within {timeout_seconds:g} s: it does not run, or a firewall drops what comes")
+            report.wrong(
+                f"slow answer: none within {timeout_seconds:g} s; the platform waits about {slow_seconds:g} s, "
+                "and then asks again"
+            )
             return report.findings
         except aiohttp.ClientError as error:
             report.wrong(_no_answer(error, parts))
@@ -113,9 +122,10 @@ async def check_address(
 def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        if parts.scheme in _DEFAULT_PORTS and parts.hostname and parts.port != 0:
+        if parts.scheme in _DEFAULT_PORTS and parts.hostname and parts.port != 0 and " " not in url:
+            parts.hostname.encode("idna")
             return parts
-    except ValueError:
+    except ValueError:  # UnicodeError is one
         pass
     raise ConfigurationError(f"{url!r} is no address; it must be like https://bot.example.com/qqbot")
 
@@ -165,7 +175,12 @@ def _check_answers(answers: Answers, parts: SplitResult, report: _Report, slow_s
 
 
 def _check_signatures(answers: Answers, report: _Report) -> None:
-    if answers.forged.status == _OK:
+    if answers.spellings and all(one.status in _SUCCESSES and not one.signed for one in answers.all):
+        report.wrong(
+            f"it answers {answers.forged.status}, and not what op 13 asks for: what receives at this path is no bot"
+        )
+        return
+    if answers.forged.status in _SUCCESSES:
         what = "signs whatever a stranger sends" if answers.forged.signed else "takes a forged request for good"
         report.wrong(f"it {what}: signatures are not verified, so anybody can make events up")
     else:
@@ -176,7 +191,7 @@ def _check_signatures(answers: Answers, report: _Report) -> None:
     proven = [one.proven for one in answers.spellings]
     if all(proven):
         report.good("it proves that it knows the secret: the console will accept it")
-    elif any(proven):
+    elif any(proven) or answers.rewritten:
         report.wrong("body altered: a proxy before the bot writes the body anew; it must pass the bytes as they are")
     elif any(one.signed for one in answers.spellings):
         report.wrong("wrong secret: it signs with another one")
@@ -188,7 +203,7 @@ def _explain_refusal(answer: Answer, report: _Report) -> None:
     if answer.skew is not None and abs(answer.skew) > _SKEW_SECONDS:
         report.wrong(f"the clocks differ by {abs(answer.skew):.0f} s; one of the two machines has a wrong time")
     elif answer.status == _OK:
-        report.wrong("it answers 200, and not what op 13 asks for: something else receives at this path")
+        report.wrong("it answers 200 to what is signed with this secret, and not with what op 13 asks for")
     else:
         report.wrong(
             f"wrong secret: it refuses ({answer.status}) what is signed with this one; or the bot runs with another "
@@ -221,6 +236,16 @@ def _no_answer(error: aiohttp.ClientError, parts: SplitResult) -> str:
         case aiohttp.ClientSSLError():
             return f"{where} does not speak TLS: give the bot certfile and keyfile, or let a proxy do it"
         case aiohttp.ClientConnectorError():
-            return f"nothing answers at {where}: {error.os_error.strerror or error.os_error}"
+            return f"nothing answers at {where}: {_os_reason(error.os_error)}"
+        case aiohttp.ClientResponseError():
+            return f"{where} does not speak HTTP"
         case _:
-            return f"{where} ended the connection without an answer: {error}"
+            hint = "" if parts.scheme == "https" else "; if it speaks TLS, the address begins with https://"
+            return f"{where} ended the connection without an answer: {error}{hint}"
+
+
+def _os_reason(error: OSError) -> str:
+    """Say why a connection failed; asyncio puts a text of its own in the place of the system's."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or "the connection was cut"

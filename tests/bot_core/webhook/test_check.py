@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import errno
 import json
 import os
 import subprocess
@@ -117,7 +118,7 @@ async def test_http_and_a_strange_port_are_wrong(receiver: WebhookReceiver) -> N
 
 async def test_nobody_there(free_port: int) -> None:
     [wrong] = await check(f"http://127.0.0.1:{free_port}/qqbot")
-    assert wrong.startswith(f"nothing answers at 127.0.0.1 port {free_port}: ")
+    assert wrong == f"nothing answers at 127.0.0.1 port {free_port}: {os.strerror(errno.ECONNREFUSED)}"
 
 
 async def test_a_name_that_is_not_known() -> None:
@@ -136,12 +137,19 @@ async def test_another_secret_or_appid(appid: str, secret: str, receiver: Webhoo
     assert wrong.startswith("wrong secret: it refuses (401) what is signed with this one")
 
 
-@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
-async def test_a_proxy_that_writes_the_body_anew(separators: tuple[str, str], receiver: WebhookReceiver) -> None:
-    handler = passing_on(
-        f"http://127.0.0.1:{receiver.port}/qqbot",
-        lambda body, _: json.dumps(json.loads(body), separators=separators).encode(),
-    )
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        lambda body: json.dumps(json.loads(body), separators=(",", ":")).encode(),
+        lambda body: json.dumps(json.loads(body)).encode(),
+        lambda body: json.dumps(json.loads(body), indent=2).encode(),
+        lambda body: json.dumps(json.loads(body), separators=(",", ":"), sort_keys=True).encode(),
+        lambda body: body + b"\n",
+    ],
+    ids=["compact", "spaced", "indented", "sorted", "line"],
+)
+async def test_a_proxy_that_writes_the_body_anew(rewrite: Callable[[bytes], bytes], receiver: WebhookReceiver) -> None:
+    handler = passing_on(f"http://127.0.0.1:{receiver.port}/qqbot", lambda body, _: rewrite(body))
     async with serving(handler) as url:
         [wrong] = await check(url)
     assert wrong.startswith("body altered: a proxy before the bot writes the body anew")
@@ -168,7 +176,7 @@ async def test_a_slow_answer(receiver: WebhookReceiver) -> None:
         [wrong] = await check(url, slow_seconds=0.05)
         assert wrong.startswith("slow answer: 0.")
         [wrong] = await check(url, timeout_seconds=0.03)
-        assert wrong.startswith("no answer within 0.03 s")
+        assert wrong.startswith("slow answer: none within 0.03 s")
 
 
 async def test_a_clock_that_is_wrong(events: Events) -> None:
@@ -216,9 +224,23 @@ async def test_something_else_at_the_path() -> None:
         return web.Response(text="<html>hello</html>")
 
     async with serving(page) as url:
-        forged, other = await check(url)
-    assert forged.startswith("it takes a forged request for good")
-    assert other.startswith("it answers 200, and not what op 13 asks for")
+        [wrong] = await check(url)
+        [stranger] = await check(url, appid="", secret="")
+    assert wrong == "it answers 200, and not what op 13 asks for: what receives at this path is no bot"
+    assert stranger.startswith("it takes a forged request for good")
+
+
+async def test_what_does_not_speak_http() -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-x\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        [wrong] = await check(f"http://127.0.0.1:{port}/qqbot")
+    assert wrong == f"127.0.0.1 port {port} does not speak HTTP"
 
 
 async def test_a_connection_that_is_cut() -> None:
@@ -249,6 +271,9 @@ async def test_without_a_secret_a_stranger_sees_little(receiver: WebhookReceiver
         ("https://a:0/b", {}),
         ("https://a:b/c", {}),
         ("https://[::1/b", {}),
+        ("https://a..b/c", {}),
+        (f"https://{'a' * 64}.example.com/c", {}),
+        ("https://exa mple.com/c", {}),
         ("https://a/b", {"ca_file": Path(__file__)}),
     ],
 )
