@@ -11,7 +11,8 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 __all__ = ("probe",)
 
@@ -20,18 +21,23 @@ PROBE_SECONDS = 0.002
 
 async def probe(delays: list[int]) -> None:
     """Note, in microseconds and until cancelled, by how much each short sleep was too long."""
-    queued = _queued_seconds()
-    while True:
-        asked, computed, waited = time.perf_counter(), time.process_time(), queued()
-        await asyncio.sleep(PROBE_SECONDS)
-        late = time.perf_counter() - asked - PROBE_SECONDS - (queued() - waited)
-        delays.append(round(max(0.0, min(late, time.process_time() - computed)) * 1e6))
+    with _queued_seconds() as queued:
+        while True:
+            asked, computed, waited = time.perf_counter(), time.process_time(), queued()
+            await asyncio.sleep(PROBE_SECONDS)
+            late = time.perf_counter() - asked - PROBE_SECONDS - (queued() - waited)
+            delays.append(round(max(0.0, min(late, time.process_time() - computed)) * 1e6))
 
 
-def _queued_seconds() -> Callable[[], float]:
-    """Return what tells for how long this thread has waited for a processor."""
+@contextmanager
+def _queued_seconds() -> Iterator[Callable[[], float]]:
+    """Give what tells for how long this thread has waited for a processor."""
     try:
         statistics = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
     except OSError:  # another system, or a kernel that does not count
-        return lambda: 0.0
-    return lambda: int(os.pread(statistics, 100, 0).split()[1]) / 1e9
+        yield lambda: 0.0
+        return
+    try:
+        yield lambda: int(os.pread(statistics, 100, 0).split()[1]) / 1e9
+    finally:
+        os.close(statistics)
