@@ -10,6 +10,7 @@ Importing this package loads no HTTP client, no cloud SDK and no settings librar
 
 from __future__ import annotations
 
+from qqmedia._own_url import own_url
 from qqmedia._safe import safe_format
 from qqmedia.chain_builder import ChainBuilder, SupportsPublish
 from qqmedia.driver import (
@@ -88,6 +89,7 @@ __all__ = (
     "hookspec",
     "is_url",
     "open_host",
+    "own_url",
     "reach_of",
     "safe_format",
 )

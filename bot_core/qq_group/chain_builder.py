@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 import qqmedia
 from bot_core.qq_group.options import QQGroupChainBuilderOptions, check_options
 from bot_core.qq_group.server_address import ServerAddress, server_address
-from qqmedia import ChainBuilder, MediaHost, MediaKind, MediaSource, Reach, Upload, is_url
+from qqmedia import ChainBuilder, MediaHost, MediaKind, MediaSource, Reach, Upload, is_url, own_url
 
 __all__ = ("QQGroupChainBuilder",)
-
-# Only its route is asked for, nothing is sent there.
-_ANYWHERE: Final = ("192.0.2.1", 9)
-_ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not listened on
 
 
 class QQGroupChainBuilder(ChainBuilder):
@@ -52,10 +46,11 @@ class QQGroupChainBuilder(ChainBuilder):
         settings = self._settled()
         if settings.public_url:
             return f"{settings.public_url.rstrip('/').removesuffix('/resource')}/resource"
-        host = settings.host
-        if host in _ANY_ADDRESS:
-            host = "127.0.0.1" if self._platform_on_loopback else _own_address()
-        return f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}/resource"
+        base = own_url(
+            settings.host, settings.port, tls=settings.tls,
+            platform_on_loopback=self._platform_on_loopback,
+        )  # fmt: skip
+        return f"{base}/resource"
 
     def start(self) -> None:
         """Do nothing: the server starts with the adapter, or when it is used first. Exists to be overridden."""
@@ -177,14 +172,3 @@ class QQGroupChainBuilder(ChainBuilder):
             )
             self._stack, self._host = stack, host
             return host
-
-
-def _own_address() -> str:
-    """Return the address of the default route, without sending anything."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.setblocking(False)  # noqa: FBT003 - its signature
-        try:
-            probe.connect(_ANYWHERE)
-            return str(probe.getsockname()[0])
-        except OSError:  # no network at all
-            return "127.0.0.1"

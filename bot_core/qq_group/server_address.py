@@ -19,13 +19,13 @@ class ServerAddress:
     """What the settings say.
 
     Attributes:
-        scheme: ``https`` where there is a certificate.
+        tls: Whether there is a certificate.
         host: To listen on; may stand for any address.
         port: To listen on.
         public_url: What the outside sees, if that is another address.
     """
 
-    scheme: str
+    tls: bool
     host: str
     port: int
     public_url: str | None
@@ -51,7 +51,7 @@ def server_address(options: QQGroupChainBuilderOptions) -> ServerAddress:
     given.pop("resource_path", None)
     settings = load_settings(Settings, "local", given)
     secure = _has_certificate(settings.http_server_options if server_options is None else server_options)
-    return ServerAddress("https" if secure else "http", settings.host, settings.port, settings.public_url)
+    return ServerAddress(secure, settings.host, settings.port, settings.public_url)
 
 
 def _has_certificate(options: object) -> bool:

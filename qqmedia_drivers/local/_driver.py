@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from qqmedia import ConfigurationError, Driver, DriverContext, Reach, StoragePermissionError, Upload, reach_of
+from qqmedia import ConfigurationError, Driver, DriverContext, Reach, StoragePermissionError, Upload, own_url, reach_of
 from qqmedia_drivers.local._box import ServerOptions
-from qqmedia_drivers.local._ports import PortTakenError, ServedElsewhereError, outgoing_address
+from qqmedia_drivers.local._ports import PortTakenError, ServedElsewhereError
 from qqmedia_drivers.local._server import LocalServer, lent_server, warn_once
 from qqmedia_drivers.local._settings import LocalSettings
 
@@ -103,9 +103,10 @@ async def open_local(settings: LocalSettings, context: DriverContext) -> AsyncIt
 async def _open(stack: AsyncExitStack, settings: LocalSettings, context: DriverContext) -> LocalDriver:
     options, tls = await asyncio.to_thread(_resolve, settings)
     server = await stack.enter_async_context(lent_server(options, tls, context.state_dir))
-    base = settings.public_url
-    if base is None:
-        base = await server.in_thread(_own_base, server.options, context.platform_on_loopback)
+    base = settings.public_url or own_url(
+        server.options.host, server.options.port, tls=server.options.ssl_certfile is not None,
+        platform_on_loopback=context.platform_on_loopback,
+    )  # fmt: skip
     reach = reach_of(base, platform_on_loopback=context.platform_on_loopback)
     if settings.public_url and not (reach is Reach.PRIVATE and _is_loopback(base)):
         reach = Reach.PUBLIC  # somebody who knows the network said so
@@ -139,13 +140,6 @@ def _resolve(settings: LocalSettings) -> tuple[ServerOptions, ssl.SSLContext | N
             f"http_server_options: {names} cannot be used as certificate and key: {error}"
         ) from error
     return options, tls
-
-
-def _own_base(options: ServerOptions, platform_on_loopback: bool) -> str:  # noqa: FBT001 - called through a thread
-    wildcard = options.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-    address = "127.0.0.1" if wildcard and platform_on_loopback else outgoing_address(options.host)
-    scheme = "https" if options.ssl_certfile else "http"
-    return f"{scheme}://{f'[{address}]' if ':' in address else address}:{options.port}"
 
 
 def _is_loopback(url: str) -> bool:

@@ -17,12 +17,10 @@ from qqmedia_drivers.local._box import Box, ServerOptions, joining, living, swee
 from qqmedia_drivers.local._folder import disk_errors
 from qqmedia_drivers.local._locks import exclusively
 
-__all__ = ("PortTakenError", "ServedElsewhereError", "bind_shared", "join", "outgoing_address")
+__all__ = ("PortTakenError", "ServedElsewhereError", "bind_shared", "join")
 
 # EACCES: Windows keeps ranges of ports to itself, and answers so.
 _TAKEN: Final = frozenset({errno.EADDRINUSE, errno.EACCES} if sys.platform == "win32" else {errno.EADDRINUSE})
-# Addresses for documentation (RFC 5737, RFC 3849): a UDP socket that is "connected" to one sends nothing.
-_ANYWHERE: Final = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 logger = logging.getLogger("qqmedia_drivers.local")
 
@@ -78,20 +76,6 @@ def bind_shared(options: ServerOptions) -> socket.socket | None:
         if error.errno in _TAKEN:
             return None
         raise
-
-
-def outgoing_address(host: str) -> str:
-    """Return the address under which `host` can be reached: itself, or for a wildcard that of the default route."""
-    if host not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        return host
-    for family, anywhere in _ANYWHERE if host == "::" else _ANYWHERE[:1]:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect((anywhere, 9))
-                return str(probe.getsockname()[0])
-            except OSError:  # no route
-                continue
-    return "127.0.0.1"
 
 
 def _claim(options: ServerOptions, listener: socket.socket | None) -> tuple[Box, ServerOptions]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from qqmedia import Reach, reach_of
+from qqmedia import Reach, own_url, reach_of
 
 PRIVATE = [
     "http://127.0.0.1:8086/a", "http://localhost/a", "http://LOCALHOST./a", "http://a.localhost/", "http://[::1]:80/",
@@ -33,3 +35,22 @@ def test_plainly_public(url: str) -> None:
 @pytest.mark.parametrize("url", ["https://example.org/", "http://local.example:8086/", "https://图.example/"])
 def test_only_a_resolver_could_tell(url: str) -> None:
     assert reach_of(url, platform_on_loopback=False) is Reach.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "on_loopback", "url"),
+    [
+        ("10.0.0.7", False, False, r"http://10\.0\.0\.7:8086"),
+        ("nas.example", True, False, r"https://nas\.example:8086"),
+        ("::1", False, True, r"http://\[::1\]:8086"),
+        ("0.0.0.0", False, True, r"http://127\.0\.0\.1:8086"),
+        ("", True, True, r"https://127\.0\.0\.1:8086"),
+        ("0.0.0.0", False, False, r"http://(?!0\.)[0-9.]+:8086"),
+        ("", False, False, r"http://(?!0\.)[0-9.]+:8086"),
+        ("::", False, False, r"http://([0-9.]+|\[[0-9a-f]+:[0-9a-f:]+\]):8086"),
+    ],
+)
+def test_a_server_of_this_machine_is_found_by_its_host_or_by_the_default_route(
+    host: str, tls: bool, on_loopback: bool, url: str
+) -> None:
+    assert re.fullmatch(url, own_url(host, 8086, tls=tls, platform_on_loopback=on_loopback))
