@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 __all__ = ("Reason", "Refusals", "RefusedError")
 
 _QUIET_SECONDS: Final = 60.0
 
 logger = logging.getLogger("bot_core.webhook")
+
+Later: TypeAlias = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
 
 
 class Reason(StrEnum):
@@ -52,27 +55,42 @@ class RefusedError(Exception):
 class Refusals:
     """How many requests were refused, and why.
 
+    Args:
+        clock: Seconds; only differences count.
+        later: Calls a function after so many seconds, as `call_later` of the event loop.
+
     Attributes:
         counts: By reason, since the start.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, later: Later | None = None) -> None:
         self.counts: Counter[Reason] = Counter()
         self._clock = clock
+        self._later = later
+        self._timer: asyncio.TimerHandle | None = None
         self._unsaid: Counter[Reason] = Counter()
         self._last: tuple[Reason, str] | None = None
         self._quiet_until = float("-inf")
 
     def note(self, reason: Reason, address: str) -> None:
-        """Count one refusal; log it, unless there was such a line in the last minute: then it is in the next one."""
+        """Count one refusal; log it, unless there was a line in the last minute: then the next one has it.
+
+        That line comes when the minute is over, not only when something is refused again.
+        """
         self.counts[reason] += 1
         self._unsaid[reason] += 1
         self._last = (reason, address)
-        if self._clock() >= self._quiet_until:
+        left = self._quiet_until - self._clock()
+        if left <= 0:
             self.flush()
+        elif self._timer is None and self._later is not None:
+            self._timer = self._later(left, self.flush)
 
     def flush(self) -> None:
         """Log what was refused since the last line, if anything was."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._last is None:
             return
         reason, address = self._last

@@ -60,7 +60,7 @@ class WebhookServer:
         idle_seconds: float = _IDLE_SECONDS,
     ) -> None:
         self.options = options
-        self.refusals = Refusals()
+        self.refusals = Refusals(later=asyncio.get_running_loop().call_later)
         self._certificate = certificate
         self._watching: asyncio.Task[None] | None = None
         self._body_seconds = body_seconds

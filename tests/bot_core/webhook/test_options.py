@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -97,3 +99,23 @@ def test_signatures_are_remembered_within_bounds() -> None:
     replays.forget("19999")
     replays.forget("unknown")
     assert replays.add("19999")
+
+
+@pytest.mark.asyncio
+async def test_what_was_refused_in_the_quiet_minute_is_said_when_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    now, loop, waits = 0.0, asyncio.get_running_loop(), []
+
+    def later(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        waits.append(seconds)
+        return loop.call_later(0, call)
+
+    refusals = Refusals(clock=lambda: now, later=later)
+    refusals.note(Reason.SIGNATURE, "203.0.113.1")
+    now = 20.0
+    for _ in range(500):
+        refusals.note(Reason.SIGNATURE, "203.0.113.2")
+    assert (len(caplog.messages), waits) == (1, [40.0])
+    now = 60.0
+    await asyncio.sleep(0.01)
+    assert caplog.messages[1].startswith("webhook refused: 500 wrong signature; the last one came from 203.0.113.2")
+    assert len(caplog.messages) == 2
