@@ -22,7 +22,21 @@ from qqmedia import (
 from qqmedia_drivers._sdk.settings import BucketSettings
 from qqmedia_drivers._sdk.threads import StoppedError
 
-__all__ = ("STATUSES", "Answer", "Dialect", "ErrorTable", "Reason")
+__all__ = (
+    "BUSY",
+    "CLOCK",
+    "CODES",
+    "DAMAGED",
+    "FULL",
+    "GONE",
+    "SLOW",
+    "STATUSES",
+    "TIMED_OUT",
+    "Answer",
+    "Dialect",
+    "ErrorTable",
+    "Reason",
+)
 
 _MESSAGE_CHARACTERS: Final = 200  # of what the service, or the SDK, says
 _NOT_FOUND: Final = 404
@@ -84,6 +98,32 @@ STATUSES: Final[Mapping[int, Reason]] = {
     507: Reason(StorageQuotaError, "no room is left there"),
 }
 """What an HTTP status means where the code says nothing; other 5xx are `StorageUnavailableError`."""
+
+CLOCK: Final = Reason(StorageMisconfiguredError, "the clock of this machine is wrong: set it, and let NTP keep it")
+FULL: Final = Reason(StorageQuotaError, "make room in bucket {bucket!r}, or raise its quota")
+BUSY: Final = Reason(StorageUnavailableError, "the service is busy")
+SLOW: Final = Reason(StorageUnavailableError, "the line is slow")
+DAMAGED: Final = Reason(StorageUnavailableError, "the bytes were damaged on the way")
+TIMED_OUT: Final = Reason(
+    StorageUnavailableError,
+    "raise connect_timeout or read_timeout, and the host's put_timeout above them, if the line to {endpoint} is slow",
+)
+GONE: Final = Reason(StorageNotFoundError, "there is no such object in bucket {bucket!r}")
+
+CODES: Final[Mapping[str, Reason]] = {
+    "NoSuchKey": GONE,
+    "NoSuchUpload": Reason(StorageNotFoundError, "somebody aborted the upload, a lifecycle rule perhaps"),
+    "InvalidBucketName": Reason(StorageMisconfiguredError, "check bucket, {bucket!r}: no bucket can have that name"),
+    "RequestTimeTooSkewed": CLOCK,
+    "QuotaExceeded": FULL,
+    "RequestTimeout": SLOW,
+    "SlowDown": BUSY,
+    "InternalError": BUSY,
+    "ServiceUnavailable": BUSY,
+    "BadDigest": DAMAGED,
+    "IncompleteBody": Reason(StorageUnavailableError, "the connection broke"),
+}
+"""Codes that every service has taken over from S3, for a `Dialect`."""
 
 
 _NOT_TRUSTED: Final = Reason(

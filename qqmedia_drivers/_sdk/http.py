@@ -10,7 +10,7 @@ import requests
 from requests import exceptions as http
 
 from qqmedia import StorageMisconfiguredError, StorageUnavailableError
-from qqmedia_drivers._sdk.errors import Reason
+from qqmedia_drivers._sdk.errors import TIMED_OUT, Reason
 from qqmedia_drivers._sdk.settings import BucketSettings
 
 __all__ = ("HTTP_REASONS", "RedirectedError", "certificates", "in_few_words", "open_session")
@@ -70,15 +70,11 @@ def _refuse_redirect(response: Any, **_others: object) -> None:
         raise RedirectedError(response.status_code, response.headers.get("Location", ""))
 
 
-_SLOW: Final = Reason(
-    StorageUnavailableError,
-    "raise connect_timeout or read_timeout, and the host's put_timeout above them, if the line to {endpoint} is slow",
-)
 _ADDRESS: Final = Reason(StorageMisconfiguredError, "check endpoint_url {endpoint}")
 
 HTTP_REASONS: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     (http.ProxyError, Reason(StorageUnavailableError, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY")),
-    (http.Timeout, _SLOW),
+    (http.Timeout, TIMED_OUT),
     (
         http.ConnectionError,
         Reason(

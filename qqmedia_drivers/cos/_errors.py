@@ -13,9 +13,8 @@ from qqmedia import (
     StorageNotFoundError,
     StoragePermissionError,
     StorageQuotaError,
-    StorageUnavailableError,
 )
-from qqmedia_drivers._sdk.errors import Answer, Dialect, Reason
+from qqmedia_drivers._sdk.errors import BUSY, CLOCK, CODES, FULL, GONE, SLOW, Answer, Dialect, Reason
 from qqmedia_drivers._sdk.http import HTTP_REASONS, RedirectedError, in_few_words
 
 __all__ = ("DIALECT",)
@@ -30,13 +29,9 @@ _OLD_TOKEN: Final = Reason(
 _ELSEWHERE: Final = Reason(
     StorageMisconfiguredError, "region={region} is wrong for bucket {bucket!r}; the right one is {right_region}"
 )
-_CLOCK: Final = Reason(StorageMisconfiguredError, "the clock of this machine is wrong: set it, and let NTP keep it")
-_BUSY: Final = Reason(StorageUnavailableError, "the service is busy")
-_SLOW: Final = Reason(StorageUnavailableError, "the line is slow")
-_GONE: Final = Reason(StorageNotFoundError, "there is no such object in bucket {bucket!r}")
-_FULL: Final = Reason(StorageQuotaError, "make room in bucket {bucket!r}, or raise its quota")
 
 _CODES: Final[Mapping[str, Reason]] = {
+    **CODES,
     "InvalidAccessKeyId": Reason(
         StoragePermissionError,
         "check secret_id (TENCENTCLOUD_SECRET_ID); if the key is temporary, token belongs to it",
@@ -51,36 +46,25 @@ _CODES: Final[Mapping[str, Reason]] = {
         "allow the key PutObject, GetObject, HeadObject, DeleteObject and the multipart calls in bucket {bucket!r}"
         " (CAM), or leave out acl",
     ),
-    _EXPIRED: _CLOCK,
-    "RequestTimeTooSkewed": _CLOCK,
+    _EXPIRED: CLOCK,
     "AttachmentFull": Reason(StorageQuotaError, "the account's ACLs are used up (1000): leave out acl"),
     "NoSuchBucket": Reason(
         StorageNotFoundError,
         "there is no bucket {bucket!r} in region {region}: check bucket (with the APPID) and region, the console shows"
         " both",
     ),
-    "NoSuchKey": _GONE,
-    "NoSuchResource": _GONE,  # the SDK's own word for the 404 of a HEAD
-    "NoSuchUpload": Reason(StorageNotFoundError, "somebody aborted the upload, a lifecycle rule perhaps"),
-    "InvalidBucketName": Reason(StorageMisconfiguredError, "check bucket, {bucket!r}: no bucket can have that name"),
+    "NoSuchResource": GONE,  # the SDK's own word for the 404 of a HEAD
     "PathStyleDomainForbidden": Reason(
         StorageMisconfiguredError, "endpoint_url {endpoint} is no address of COS; leave it out, region says enough"
     ),
     "PermanentRedirect": _ELSEWHERE,
     "TemporaryRedirect": _ELSEWHERE,
     _REDIRECT: _ELSEWHERE,
-    "QuotaExceeded": _FULL,
-    "StorageFull": _FULL,
+    "StorageFull": FULL,
     "EntityTooLarge": Reason(StorageQuotaError, "COS takes no object of this size"),
     "EntityTooSmall": Reason(StorageMisconfiguredError, "COS takes no part below 1 MiB; raise part_size_mib"),
-    "UserNetworkTooSlow": _SLOW,
-    "RequestTimeout": _SLOW,
-    "SlowDown": _BUSY,
-    "InternalError": _BUSY,
-    "ServiceUnavailable": _BUSY,
-    "ServiceUnAvailable": _BUSY,
-    "BadDigest": Reason(StorageUnavailableError, "the bytes were damaged on the way"),
-    "IncompleteBody": Reason(StorageUnavailableError, "the connection broke"),
+    "UserNetworkTooSlow": SLOW,
+    "ServiceUnAvailable": BUSY,
 }
 
 _CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (

@@ -13,9 +13,8 @@ from qqmedia import (
     StorageNotFoundError,
     StoragePermissionError,
     StorageQuotaError,
-    StorageUnavailableError,
 )
-from qqmedia_drivers._sdk.errors import Answer, Dialect, Reason
+from qqmedia_drivers._sdk.errors import BUSY, CODES, DAMAGED, SLOW, Answer, Dialect, Reason
 from qqmedia_drivers._sdk.http import HTTP_REASONS, RedirectedError, in_few_words
 
 __all__ = ("DIALECT",)
@@ -38,13 +37,9 @@ _UNPAID: Final = Reason(StoragePermissionError, "the account or the bucket is su
 _ADDRESS: Final = Reason(
     StorageMisconfiguredError, "check endpoint_url {endpoint}; set is_cname if it is a domain bound to the bucket"
 )
-_CLOCK: Final = Reason(StorageMisconfiguredError, "the clock of this machine is wrong: set it, and let NTP keep it")
-_FULL: Final = Reason(StorageQuotaError, "make room in bucket {bucket!r}, or raise its quota")
-_BUSY: Final = Reason(StorageUnavailableError, "the service is busy")
-_SLOW: Final = Reason(StorageUnavailableError, "the line is slow")
-_DAMAGED: Final = Reason(StorageUnavailableError, "the bytes were damaged on the way")
 
 _CODES: Final[Mapping[str, Reason]] = {
+    **CODES,
     "InvalidAccessKeyId": Reason(
         StoragePermissionError,
         "check access_key_id (OSS_ACCESS_KEY_ID); if the key is temporary, security_token belongs to it",
@@ -70,15 +65,10 @@ _CODES: Final[Mapping[str, Reason]] = {
     "NoSuchBucket": Reason(
         StorageNotFoundError, "there is no bucket {bucket!r} at {endpoint}: check bucket, and region or endpoint_url"
     ),
-    "NoSuchKey": Reason(StorageNotFoundError, "there is no such object in bucket {bucket!r}"),
-    "NoSuchUpload": Reason(StorageNotFoundError, "somebody aborted the upload, a lifecycle rule perhaps"),
-    "InvalidBucketName": Reason(StorageMisconfiguredError, "check bucket, {bucket!r}: no bucket can have that name"),
     "SecondLevelDomainForbidden": _ADDRESS,
     "NonStandardHostForbidden": _ADDRESS,
     "CnameDenied": _ADDRESS,
     "NoSuchCname": _ADDRESS,
-    "RequestTimeTooSkewed": _CLOCK,
-    "QuotaExceeded": _FULL,
     "EntityTooLarge": Reason(StorageQuotaError, "OSS takes no object of this size"),
     "EntityTooSmall": Reason(StorageMisconfiguredError, "OSS takes no part below 100 KiB; raise part_size_mib"),
     "UserDisable": _UNPAID,
@@ -86,23 +76,17 @@ _CODES: Final[Mapping[str, Reason]] = {
     "InDebtOverdue": _UNPAID,
     "BucketDisable": _UNPAID,
     "AbnormalBucketOwnerStatus": _UNPAID,
-    "RequestTimeout": _SLOW,
-    "ConnectionTimeout": _SLOW,
-    "SlowDown": _BUSY,
-    "Throttling": _BUSY,
-    "QpsLimitExceeded": _BUSY,
-    "DownloadTrafficRateLimitExceeded": _BUSY,
-    "UploadTrafficRateLimitExceeded": _BUSY,
-    "InternalError": _BUSY,
-    "ServiceUnavailable": _BUSY,
-    "InvalidDigest": _DAMAGED,
-    "BadDigest": _DAMAGED,
-    "IncompleteBody": Reason(StorageUnavailableError, "the connection broke"),
+    "ConnectionTimeout": SLOW,
+    "Throttling": BUSY,
+    "QpsLimitExceeded": BUSY,
+    "DownloadTrafficRateLimitExceeded": BUSY,
+    "UploadTrafficRateLimitExceeded": BUSY,
+    "InvalidDigest": DAMAGED,
 }
 
 _CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     *HTTP_REASONS,
-    (sdk.InconsistentError, _DAMAGED),
+    (sdk.InconsistentError, DAMAGED),
     (sdk.ClientError, Reason(StorageMisconfiguredError, "check bucket, region and endpoint_url")),
 )
 

@@ -14,7 +14,7 @@ from qqmedia import (
     StorageQuotaError,
     StorageUnavailableError,
 )
-from qqmedia_drivers._sdk.errors import Answer, Dialect, Reason
+from qqmedia_drivers._sdk.errors import BUSY, CODES, FULL, TIMED_OUT, Answer, Dialect, Reason
 
 __all__ = ("DIALECT",)
 
@@ -38,13 +38,10 @@ _ELSEWHERE: Final = Reason(
 _NO_BUCKET: Final = Reason(
     StorageNotFoundError, "there is no bucket {bucket!r} at {endpoint} in region {region}: check bucket and region"
 )
-_BAD_BUCKET: Final = Reason(StorageMisconfiguredError, "check bucket, {bucket!r}: no bucket can have that name")
-_CLOCK: Final = Reason(StorageMisconfiguredError, "the clock of this machine is wrong: set it, and let NTP keep it")
-_FULL: Final = Reason(StorageQuotaError, "make room in bucket {bucket!r}, or raise its quota")
-_BUSY: Final = Reason(StorageUnavailableError, "the service is busy")
 _STYLE: Final = Reason(StorageMisconfiguredError, "try the other addressing_style (path or virtual), or set provider")
 
 _CODES: Final[Mapping[str, Reason]] = {
+    **CODES,
     "InvalidAccessKeyId": _UNKNOWN_KEY,
     "Unauthorized": _UNKNOWN_KEY,  # R2
     "SignatureDoesNotMatch": _WRONG_SECRET,
@@ -59,9 +56,6 @@ _CODES: Final[Mapping[str, Reason]] = {
     "InvalidObjectState": Reason(StorageMisconfiguredError, "bucket {bucket!r} archives what it is given"),
     "AccessControlListNotSupported": _NO_ACL,
     "NoSuchBucket": _NO_BUCKET,
-    "NoSuchKey": Reason(StorageNotFoundError, "there is no such object in bucket {bucket!r}"),
-    "NoSuchUpload": Reason(StorageNotFoundError, "somebody aborted the upload, a lifecycle rule perhaps"),
-    "InvalidBucketName": _BAD_BUCKET,
     "PermanentRedirect": _ELSEWHERE,
     "TemporaryRedirect": _ELSEWHERE,
     "AuthorizationHeaderMalformed": _ELSEWHERE,
@@ -71,33 +65,21 @@ _CODES: Final[Mapping[str, Reason]] = {
     "InvalidRegion": _ELSEWHERE,
     "PathStyleDomainForbidden": _STYLE,  # COS
     "SecondLevelDomainForbidden": _STYLE,  # OSS
-    "RequestTimeTooSkewed": _CLOCK,
-    "QuotaExceeded": _FULL,
-    "ServiceQuotaExceeded": _FULL,
-    "StorageFull": _FULL,
-    "XMinioStorageFull": _FULL,
-    "XMinioAdminBucketQuotaExceeded": _FULL,
+    "ServiceQuotaExceeded": FULL,
+    "StorageFull": FULL,
+    "XMinioStorageFull": FULL,
+    "XMinioAdminBucketQuotaExceeded": FULL,
     "EntityTooLarge": Reason(StorageQuotaError, "the service takes no object of this size"),
-    "SlowDown": _BUSY,
-    "SlowDownWrite": _BUSY,
-    "RequestLimitExceeded": _BUSY,
-    "Throttling": _BUSY,
-    "ThrottlingException": _BUSY,
-    "TooManyRequests": _BUSY,
-    "ServiceUnavailable": _BUSY,
-    "InternalError": _BUSY,
-    "OperationAborted": _BUSY,
-    "RequestTimeout": Reason(StorageUnavailableError, "the line is slow"),
-    "BadDigest": Reason(StorageUnavailableError, "the bytes were damaged on the way"),
-    "IncompleteBody": Reason(StorageUnavailableError, "the connection broke"),
+    "SlowDownWrite": BUSY,
+    "RequestLimitExceeded": BUSY,
+    "Throttling": BUSY,
+    "ThrottlingException": BUSY,
+    "TooManyRequests": BUSY,
+    "OperationAborted": BUSY,
 }
 
 _UNREACHABLE: Final = Reason(
     StorageUnavailableError, "is endpoint_url {endpoint} right, and can this machine reach it?"
-)
-_SLOW: Final = Reason(
-    StorageUnavailableError,
-    "raise connect_timeout or read_timeout, and the host's put_timeout above them, if the line to {endpoint} is slow",
 )
 _NO_CREDENTIALS: Final = Reason(
     StoragePermissionError,
@@ -107,8 +89,8 @@ _PROFILE: Final = Reason(StorageMisconfiguredError, "check profile (AWS_PROFILE)
 _SETTINGS: Final = Reason(StorageMisconfiguredError, "check bucket, region and endpoint_url")
 
 _CLASSES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
-    (sdk.ConnectTimeoutError, _SLOW),
-    (sdk.ReadTimeoutError, _SLOW),
+    (sdk.ConnectTimeoutError, TIMED_OUT),
+    (sdk.ReadTimeoutError, TIMED_OUT),
     (sdk.ProxyConnectionError, Reason(StorageUnavailableError, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY")),
     (sdk.HTTPClientError, _UNREACHABLE),
     (sdk.ConnectionError, _UNREACHABLE),
