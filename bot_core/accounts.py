@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from bot_core.bot import FACTORY_NAME, AmiyaBot
@@ -35,6 +35,7 @@ class MultipleAccounts(HandlerBook):
 
         Raises:
             ConfigurationError: Two of them have the same appid.
+            TypeError: One of them is no bot.
         """
         super().__init__(FACTORY_NAME)
         self._bots: dict[str, AmiyaBot] = {}
@@ -45,7 +46,7 @@ class MultipleAccounts(HandlerBook):
         self._started = False
         self._stopping = False
         for item in bots:
-            for bot in [item] if isinstance(item, AmiyaBot) else item:
+            for bot in item if isinstance(item, Iterable) else [item]:
                 self._take(bot)
 
     def __iter__(self) -> Iterator[AmiyaBot]:
@@ -133,6 +134,8 @@ class MultipleAccounts(HandlerBook):
             await self._ended.wait()
 
     def _take(self, bot: AmiyaBot) -> None:
+        if not isinstance(bot, AmiyaBot):
+            raise TypeError(f"MultipleAccounts takes AmiyaBot(...), or a list of them; got {bot!r:.80}")
         other = self._bots.get(bot.appid)
         if other is not None and other not in self._over():
             raise ConfigurationError(f"there is an account with appid {bot.appid} already; del accounts[...] it first")

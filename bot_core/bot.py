@@ -158,6 +158,8 @@ class AmiyaBot(HandlerBook):
             OpenAPIError: The platform refused.
         """
         what = Chain().text(chain) if isinstance(chain, str) else chain
+        if not isinstance(what, Chain):
+            raise TypeError(f"send_message takes a Chain or a str; got {what!r:.80}")
         return await self._handling.send_message(what, user_id, channel_id, direct_src_guild_id)
 
     async def _serve(self) -> None:

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Final, NoReturn, Self
 
 import bot_core  # for annotations: the package finds a name when somebody asks for it
+from bot_core.arguments import check_pictures
 from bot_core.elements import (
     Ark,
     At,
@@ -182,7 +183,14 @@ class Chain:
             keyboard_template_id: Buttons by the id of their template.
             force_verify_image_resource: The platform's field of this name.
             images: Pictures by name: ``markdown_content("![a cat](cat)", images={"cat": png_bytes})``.
+
+        Raises:
+            TypeError: An argument is of another type; it says which.
         """
+        if not isinstance(content, str):
+            raise TypeError(f"content of markdown_content is a str; got {content!r:.80}")
+        if images is not None:
+            check_pictures(images)
         buttons = _platform_keyboard(keyboard)
         self.chain.append(Markdown(content, buttons, keyboard_template_id, force_verify_image_resource, images))
         return self
@@ -194,12 +202,22 @@ class Chain:
         keyboard: InlineKeyboard | Mapping[str, Any] | None = None,
         keyboard_template_id: str = "",
     ) -> Self:
-        """Add a markdown template message of its own."""
+        """Add a markdown template message of its own.
+
+        Raises:
+            TypeError: An argument is of another type; it says which.
+        """
+        _check_list("params", params)
         self.chain.append(MarkdownTemplate(template_id, params, _platform_keyboard(keyboard), keyboard_template_id))
         return self
 
     def ark(self, template_id: int, kv: Sequence[Mapping[str, Any]]) -> Self:
-        """Add an ark message of its own."""
+        """Add an ark message of its own.
+
+        Raises:
+            TypeError: `kv` is no list.
+        """
+        _check_list("kv", kv)
         self.chain.append(Ark(template_id, kv))
         return self
 
@@ -245,7 +263,16 @@ def _given(source: MediaSource | None, method: str) -> MediaSource:
 
 
 def _platform_keyboard(keyboard: InlineKeyboard | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    return {"content": keyboard.dict()} if isinstance(keyboard, InlineKeyboard) else keyboard
+    if isinstance(keyboard, InlineKeyboard):
+        return {"content": keyboard.dict()}
+    if keyboard is not None and not isinstance(keyboard, Mapping):
+        raise TypeError(f"keyboard is an InlineKeyboard, or the platform's own object; got {keyboard!r:.80}")
+    return keyboard
+
+
+def _check_list(name: str, given: object) -> None:
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise TypeError(f"{name} is a list of mappings; got {given!r:.80}")
 
 
 def _refuse_to_draw(method: str, besides: str = "") -> NoReturn:

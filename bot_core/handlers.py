@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 from bot_core.adapter import Adapter
+from bot_core.arguments import check_called, check_function, check_number
 from bot_core.calls import describe, describe_place
 from bot_core.chain import Chain
 from bot_core.message import Event, Message
@@ -104,43 +106,54 @@ class HandlerBook:
             level: Who has the highest gets the message; by default 1, for a pattern the number of its groups.
 
         Raises:
-            TypeError: A keyword, a prefix or the level is none.
+            TypeError: A keyword, a prefix, the level or `verify` is none, or the decorator was not called.
         """
-        if level is not None and not isinstance(level, (int, float)):
-            raise TypeError(f"level is a number; got {level!r}")
-        matchers = () if verify is not None else compile_keywords(keywords, level)
-        prefixes = check_prefix
-        if prefixes is not None and not isinstance(prefixes, bool):
-            prefixes = longest_first(words(prefixes, "check_prefix"))
+        check_called("on_message", group_id)
+        if level is not None:
+            check_number("level", level)
+        if verify is not None:
+            check_function("verify", verify)
+        if check_prefix is not None and not isinstance(check_prefix, bool):
+            check_prefix = longest_first(words(check_prefix, "check_prefix"))
+        handler = partial(
+            Handler,
+            factory_name=self.factory_name,
+            group=group_id,
+            keywords=() if verify is not None else compile_keywords(keywords, level),
+            verify=verify,
+            check_prefix=check_prefix,
+            allow_direct=allow_direct,
+            direct_only=direct_only,
+        )
 
         def register(function: MessageF) -> MessageF:
-            if verify is None and not matchers:
-                logger.warning(
-                    "%s%s has neither keywords nor verify, so it never gets a message",
-                    describe(function), describe_place(function),
-                )  # fmt: skip
-            self.message_handlers.append(
-                Handler(
-                    function=function,
-                    factory_name=self.factory_name,
-                    group=group_id,
-                    keywords=matchers,
-                    verify=verify,
-                    check_prefix=prefixes,
-                    allow_direct=allow_direct,
-                    direct_only=direct_only,
-                )
-            )
-            self.version += 1
+            self._add(handler(function))
             return function
 
         return register
 
+    def _add(self, handler: Handler) -> None:
+        function = handler.function
+        check_function("on_message", function)
+        if handler.verify is None and not handler.keywords:
+            logger.warning(
+                "%s%s has neither keywords nor verify, so it never gets a message",
+                describe(function), describe_place(function),
+            )  # fmt: skip
+        self.message_handlers.append(handler)
+        self.version += 1
+
     def on_event(self, events: str | Sequence[str] = ALL_EVENTS) -> Callable[[EventF], EventF]:
-        """Register a handler for events, ``(event, instance)``: of one name, of several, by default of all."""
-        names = [events] if isinstance(events, str) else list(events)
+        """Register a handler for events, ``(event, instance)``: of one name, of several, by default of all.
+
+        Raises:
+            TypeError: A name is none, or the decorator was not called.
+        """
+        check_called("on_event", events)
+        names = words(events, "on_event")
 
         def register(function: EventF) -> EventF:
+            check_function("on_event", function)
             for name in names:
                 self.event_handlers.setdefault(name, []).append(function)
             return function
@@ -153,10 +166,15 @@ class HandlerBook:
         """Register a handler for what other handlers raise, ``(error, instance, data)``.
 
         The handlers of the most specific class that fits are called, and no others. Cancelled waits never arrive.
+
+        Raises:
+            TypeError: A class of exceptions is none, or the decorator was not called.
         """
-        classes = list(exceptions) if isinstance(exceptions, Sequence) else [exceptions]
+        check_called("on_exception", exceptions)
+        classes = _exception_classes(exceptions)
 
         def register(function: ExceptionF) -> ExceptionF:
+            check_function("on_exception", function)
             for kind in classes:
                 self.exception_handlers.setdefault(kind, []).append(function)
             return function
@@ -164,7 +182,13 @@ class HandlerBook:
         return register
 
     def set_group_config(self, config: GroupConfig) -> None:
-        """Give defaults to every handler with this `group_id`, whether it is registered already or later."""
+        """Give defaults to every handler with this `group_id`, whether it is registered already or later.
+
+        Raises:
+            TypeError: It is no `GroupConfig`.
+        """
+        if not isinstance(config, GroupConfig):
+            raise TypeError(f"set_group_config takes GroupConfig(...); got {config!r:.80}")
         self.group_configs[config.group_id] = config
         self.version += 1
 
@@ -194,9 +218,14 @@ class HandlerBook:
 
         Raises:
             ConfigurationError: `kwargs` are given and the extra `cron` is not installed, or they make no sense.
+            TypeError: `each` is no number, or the decorator was not called.
         """
+        check_called("timed_task", each)
+        if each is not None:
+            check_number("each", each)
 
         def register(function: TimedF) -> TimedF:
+            check_function("timed_task", function)
             self._timed.add(function, each=each, tag=sub_tag, at_once=run_when_added, options=kwargs)
             return function
 
@@ -235,8 +264,17 @@ class HandlerBook:
         return self._hook("event_created", function)
 
     def _hook(self, name: str, function: AnyF) -> AnyF:
+        check_function(name, function)
         self.hooks.setdefault(name, []).append(function)
         return function
+
+
+def _exception_classes(given: Any) -> list[type[Exception]]:
+    classes = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    for kind in classes:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise TypeError(f"on_exception takes classes of exceptions; got {kind!r:.80}")
+    return classes
 
 
 class HandlerBooks:

@@ -92,7 +92,13 @@ class Row:
 
         Raises:
             OverflowError: The row has five already.
+            TypeError: `button` is no id, or ids of people or roles are no list.
         """
+        if not isinstance(button, (str, Button)):
+            raise TypeError(f"button is an id, a str, or a Button; got {button!r:.80}")
+        for ids in (permission_specify_role_ids, permission_specify_user_ids):
+            if isinstance(ids, str):
+                raise TypeError(f"those who may press are given as a list of ids; got {ids!r:.80}")
         if len(self.buttons) >= _MOST:
             raise OverflowError(f"a row holds {_MOST} buttons at most; add another row")
         added = Button(button) if isinstance(button, str) else button

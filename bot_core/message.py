@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 import bot_core  # for annotations: the package finds a name when somebody asks for it
 from bot_core import texts
 from bot_core.adapter import Adapter, MessageHandle, SupportsReplyBudget
+from bot_core.arguments import check_function, check_number
 from bot_core.conversation import Conversation, WaitOptions
 from bot_core.errors import BotError
 
@@ -119,6 +120,8 @@ class Event:
             MediaError: A medium of it cannot be sent; nothing was sent.
             OpenAPIError: The platform refused.
         """
+        if timeout is not None:
+            check_number("timeout", timeout)
         if self._conversation is None:
             raise BotError("this event did not come through a running bot, so it cannot be answered")
         return _unpacked(await self._conversation.reply_event(self, reply, timeout=timeout))
@@ -291,6 +294,8 @@ class Message:
             OpenAPIError: The platform refused.
             PartlySentError: Some of its messages went out, some did not.
         """
+        if timeout is not None:
+            check_number("timeout", timeout)
         return _unpacked(await self._bound().reply(self, reply, timeout=timeout))
 
     async def recall(self) -> None:
@@ -320,6 +325,7 @@ class Message:
             WaitEventCancel: A newer wait, or another handler's answer, ended this one, or the bot is being closed.
                 Left alone it ends the handler quietly.
         """
+        _check_wait(max_time, data_filter, level)
         options = WaitOptions(force, max_time, level)
         return await self._bound().wait(self, reply, options, data_filter)
 
@@ -342,6 +348,7 @@ class Message:
             WaitEventCancel: It was closed, or the bot is being closed.
             BotError: This is a private chat.
         """
+        _check_wait(max_time, data_filter, level)
         if self.is_direct:
             raise BotError("wait_channel listens to a whole group; in a private chat use wait")
         options = WaitOptions(force, max_time, level, clean)
@@ -355,6 +362,13 @@ class Message:
 
 DataFilter: TypeAlias = Callable[[Message], Awaitable[object]]
 """Says whether a message is the awaited one; a message that it refuses is consumed all the same."""
+
+
+def _check_wait(max_time: float, data_filter: DataFilter | None, level: float) -> None:
+    check_number("max_time", max_time)
+    check_number("level", level)
+    if data_filter is not None:
+        check_function("data_filter", data_filter)
 
 
 def _unpacked(handles: list[MessageHandle]) -> MessageHandle | list[MessageHandle] | None:

@@ -6,9 +6,10 @@ There are two ways: a URL of the media host, and the platform's own store. Where
 from __future__ import annotations
 
 import asyncio
+import difflib
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -138,7 +139,8 @@ class MarkdownImages:
                     pictures[link] = Delivery(kind="image", way="url" if is_url(link) else "store", url=link)
                 continue
             if link not in sizes:
-                pictures[link], sizes[link] = await self._store(link, source, builder, self._ways_for(link, refused))
+                ways = self._ways_for(link, refused)
+                pictures[link], sizes[link] = await self._store(link, source, builder, ways, images)
             text = found["text"]
             text = text if _SIZED.search(text) else f"{text} {sizes[link]}".lstrip()
             parts += [content[end : found.start()], f"![{text}]({pictures[link].url})"]
@@ -172,9 +174,9 @@ class MarkdownImages:
         return link
 
     async def _store(
-        self, link: str, source: MediaSource, builder: Builder, ways: tuple[Way, ...]
+        self, link: str, source: MediaSource, builder: Builder, ways: tuple[Way, ...], images: Collection[str]
     ) -> tuple[Delivery, str]:
-        """Return how it goes, and its size."""
+        """Return how it goes, and its size; `images` are the names that are known, for an error to tell."""
         wide = builder if isinstance(builder, SupportsPublish) else None
         failed: list[Exception] = []
         try:
@@ -192,7 +194,8 @@ class MarkdownImages:
                     if url is not None:
                         return _delivery(way, url, upload), size
         except MediaError as error:
-            raise type(error)(f"picture {shown_url(link)[:80]} of the markdown: {error}{_hint(error)}") from error
+            hint = _hint(error, link, images)
+            raise type(error)(f"picture {shown_url(link)[:80]} of the markdown: {error}{hint}") from error
         why = "".join(f" ({' '.join(str(error).split())})" for error in failed)
         raise StorageMisconfiguredError(
             f"picture {link[:80]} of the markdown cannot be shown: the platform fetches such pictures by a URL, and"
@@ -230,8 +233,14 @@ def _delivery(way: Way, url: str, upload: Upload) -> Delivery:
     )  # fmt: skip
 
 
-def _hint(error: MediaError) -> str:
-    return ': ![text](name) with images={"name": bytes}' if isinstance(error, ForbiddenAddressError) else ""
+def _hint(error: MediaError, link: str, images: Collection[str]) -> str:
+    if isinstance(error, ForbiddenAddressError):
+        return ': ![text](name) with images={"name": bytes}'
+    if link in images or not images or is_url(link):
+        return ""
+    near = difflib.get_close_matches(link, images, n=1)
+    known = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(repr, sorted(images)))[:200]}"
+    return f"; images has no such name, {known}"
 
 
 def _size(upload: Upload) -> str:

@@ -56,8 +56,10 @@ class QQGroupChainBuilderOptions:
     def __post_init__(self) -> None:
         if self.http_server_options is not None and self.server_config is not None:
             raise ConfigurationError("http_server_options and server_config are two names of one thing; give one")
-        if self.media_download_timeout <= 0 or self.media_max_bytes <= 0:
-            raise ConfigurationError("media_download_timeout and media_max_bytes must be greater than 0")
+        for name in ("media_download_timeout", "media_max_bytes"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and value > 0):  # NaN is not
+                raise ConfigurationError(f"{name} must be a number greater than 0, got {value!r:.80}")
         TrustedHosts(self.media_trusted_hosts)  # refuses what is none
 
     def server_settings(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, assert_never
+from typing import Any, Never, NoReturn, TypeAlias, assert_never
 
 from bot_core.elements import (
     Ark,
@@ -118,7 +118,7 @@ class _Planner:
             case Face() | Tag() | Embed() | Extend():
                 self.left_out[type(element).__name__] = None
             case _:
-                assert_never(element)
+                _refuse(element)
 
     def with_text(self, body: dict[str, Any]) -> dict[str, Any]:
         content = "".join(self.text)
@@ -155,6 +155,10 @@ class _Planner:
         elif self.waiting:  # a chain of nothing but raw fields is a message in itself
             self.put(PlannedMessage({"msg_type": MsgType.TEXT.value}))
         return self.messages
+
+
+def _refuse(element: Never) -> NoReturn:  # bots edit chain.chain
+    raise TypeError(f"chain.chain holds {element!r:.80}, which is no element; add by the methods of Chain, as text()")
 
 
 def _would_be_alone(rest: Sequence[Element]) -> bool:

@@ -119,8 +119,10 @@ def test_only_what_differs_from_the_default_counts_as_given() -> None:
 def test_options_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="two names of one thing"):
         QQGroupChainBuilderOptions(http_server_options={}, server_config={})
-    with pytest.raises(ConfigurationError, match="greater than 0"):
-        QQGroupChainBuilderOptions(media_max_bytes=0)
+    values: list[object] = [0, "1", None, float("nan")]
+    for value in values:
+        with pytest.raises(ConfigurationError, match=r"media_max_bytes must be a number greater than 0, got "):
+            QQGroupChainBuilderOptions(media_max_bytes=value)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
