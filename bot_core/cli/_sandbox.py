@@ -44,6 +44,10 @@ def sandbox_command(
     limits: Annotated[bool, typer.Option("--limits", help="Keep the documented rates and quotas.")] = False,
     no_proactive: Annotated[bool, typer.Option("--no-proactive", help="Refuse messages that answer nothing.")] = False,
     inline_limit: Annotated[int, typer.Option(help="Largest request body in MiB; above it: 413.")] = 10,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE: any other option, e.g. max_concurrency=2; as often as wanted."),
+    ] = None,
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Allow a --host that other machines reach.")
     ] = False,
@@ -68,6 +72,10 @@ def sandbox_command(
         inline_body_bytes=inline_limit * 1024 * 1024,
         allow_remote=allow_remote,
     )
+    if option:
+        from bot_core.sandbox._option_texts import with_texts  # noqa: PLC0415
+
+        options = with_texts(options, option)
     accept_any_text()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(options, host, port))

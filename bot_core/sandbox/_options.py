@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final, Literal
 
 from bot_core.openapi.values import FileType, Intents
@@ -156,9 +156,13 @@ class SandboxOptions:
         Raises:
             ConfigurationError: It names the option.
         """
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, (int, float)) and not value >= 0:
+                raise ConfigurationError(f"{one.name} must be 0 or more, got {value!r}")
         for name in ("token_lifetime_seconds", "fetch_timeout_seconds", "inline_body_bytes", "heartbeat_interval_ms",
                      "heartbeat_silence_seconds", "media_total_bytes", "hard_bytes", "kept",
-                     "remembered_messages"):  # fmt: skip
+                     "remembered_messages", "max_concurrency", "recommended_shards", "least_shards"):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name} must be more than 0, got {getattr(self, name)!r}")
         for name, allowed in (("markdown_pictures", ("fetch", "refuse", "ignore")), ("audit", ("", "pass", "reject"))):

@@ -30,7 +30,7 @@ async def run(*arguments: str) -> tuple[int, str, str]:
 @pytest.mark.asyncio
 @pytest.mark.blocking  # child processes are started by the loop itself
 async def test_a_whole_conversation(another_bot: Any, play: Any, png: Any, tmp_path: Path) -> None:
-    process = await start("sandbox", "--port", "0")
+    process = await start("sandbox", "--port", "0", "--set", "recommended_shards=3", "--set", "max_concurrency=2")
     try:
         lines = [(await process.stdout.readline()).decode().rstrip() for _ in range(11)]
         base = lines[0].split()[5].rstrip(",")
@@ -45,6 +45,8 @@ async def test_a_whole_conversation(another_bot: Any, play: Any, png: Any, tmp_p
 
         async with another_bot(Remote(), "1") as bot:
             await bot.connect()
+            _, where = await bot.call("GET", "/gateway/bot")
+            assert (where["shards"], where["session_start_limit"]["max_concurrency"]) == (3, 2)
 
             async def answer() -> None:
                 d = await bot.heard()

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bot_core.sandbox import Sandbox, SandboxAccount, SandboxOptions
+from bot_core.sandbox import ChunkOptions, Sandbox, SandboxAccount, SandboxOptions
+from bot_core.sandbox._option_texts import with_texts
 from qqmedia import ConfigurationError
 
 
@@ -215,12 +216,50 @@ async def test_a_port_that_is_taken_is_named() -> None:
     [
         ({"inline_body_bytes": 0}, "inline_body_bytes"),
         ({"kept": -1}, "kept"),
+        ({"max_concurrency": 0}, "max_concurrency must be more than 0, got 0"),
+        ({"connection_lifetime_seconds": -1}, "connection_lifetime_seconds must be 0 or more, got -1"),
+        ({"identify_window_seconds": float("nan")}, "identify_window_seconds must be 0 or more, got nan"),
         ({"accounts": (SandboxAccount(appid="1"), SandboxAccount(appid="1"))}, "accounts"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         SandboxOptions(**options)
+
+
+def test_any_option_can_be_said_as_a_text() -> None:
+    options = with_texts(
+        SandboxOptions(bot_name="b"),
+        ["max_concurrency=2", "full_receive=true", "group_window_seconds=0.5", "chunks.busy_finishes=1", "audit=pass"],
+    )
+    assert options == SandboxOptions(
+        bot_name="b",
+        max_concurrency=2,
+        full_receive=True,
+        group_window_seconds=0.5,
+        chunks=ChunkOptions(busy_finishes=1),
+        audit="pass",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("max_concurency=2", "no option 'max_concurency'; do you mean max_concurrency?"),
+        ("qqqq=1", "no option 'qqqq'; there are allow_remote, audit, "),
+        ("clock=1", "no option 'clock'"),
+        ("max_concurrency=1.5", "max_concurrency takes a whole number, got '1.5'"),
+        ("group_window_seconds=x", "group_window_seconds takes a number, got 'x'"),
+        ("proactive=maybe", "proactive is true or false, got 'maybe'"),
+        ("proactive", "options are like session_start_total=3, got 'proactive'"),
+        ("audit=x", "audit must be one of"),
+        ("chunks.upload_config=x", "chunks: upload_config must be one of nested, top_level, absent, got 'x'"),
+    ],
+)
+def test_a_text_that_is_no_option_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        with_texts(SandboxOptions(), [text])
+    assert why in str(refused.value)
 
 
 @pytest.mark.asyncio
