@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import qqmedia
 from qqmedia import (
@@ -23,7 +23,10 @@ from tests.fakes.bucket_service import BucketService, Key
 from tests.fakes.cos import FakeCos
 from tests.fakes.oss import FakeOss
 
-__all__ = ("CLOUDS", "COS", "KEYS", "OSS", "Cloud", "refusal")
+__all__ = ("CLOUDS", "COS", "KEYS", "OSS", "Cloud", "OpenHost", "refusal")
+
+OpenHost: TypeAlias = Callable[..., MediaHost]
+"""Takes changes of the settings."""
 
 KEYS = (
     Key(key_id="IDdriver", secret="right-secret"),
@@ -44,6 +47,7 @@ class Cloud:
         other_region: Where it is not.
         key_id: The setting that says whose key it is; so `secret` and `token`.
         variables: The vendor's, for key, secret and token.
+        other_variables: More that the driver looks at.
         host: Of the bucket, by which the double knows it.
         token_parameter: In which a presigned URL carries the token.
         sdk: The module of the SDK.
@@ -59,6 +63,7 @@ class Cloud:
     secret: str
     token: str
     variables: tuple[str, str, str]
+    other_variables: tuple[str, ...]
     host: str
     token_parameter: str
     sdk: str
@@ -102,6 +107,7 @@ COS = Cloud(
     secret="secret_key",
     token="token",
     variables=("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_SESSION_TOKEN"),
+    other_variables=("COS_SECRET_ID", "COS_SECRET_KEY"),
     host="pics-1250000000.cos.ap-guangzhou.myqcloud.com",
     token_parameter="x-cos-security-token",
     sdk="qcloud_cos",
@@ -123,6 +129,7 @@ OSS = Cloud(
     secret="access_key_secret",
     token="security_token",
     variables=("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN"),
+    other_variables=("OSS_REGION",),
     host="pics.oss-cn-hangzhou.aliyuncs.com",
     token_parameter="x-oss-security-token",
     sdk="oss2",

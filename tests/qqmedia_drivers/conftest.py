@@ -20,6 +20,7 @@ from qqmedia_drivers.local import qqmedia_register_drivers
 from tests.fakes.juicefs import juicefs
 from tests.fakes.s3_server import S3Server
 from tests.fakes.seaweedfs import SeaweedFS, seaweedfs
+from tests.qqmedia_drivers.clouds import CLOUDS, Cloud, OpenHost
 
 ServerT = TypeVar("ServerT")
 OpenLocal = Callable[..., AbstractAsyncContextManager[Driver]]
@@ -107,6 +108,29 @@ def open_local(context: Context) -> OpenLocal:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         yield session
+
+
+@pytest.fixture(params=CLOUDS, ids=lambda cloud: cloud.name)
+def cloud(request: pytest.FixtureRequest) -> Cloud:
+    """Each of those with a double; a module about one of them has a fixture of this name that returns it."""
+    found: Cloud = request.param
+    return found
+
+
+@pytest.fixture
+def service(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The double of the cloud; what variables of this machine say of it counts for nothing."""
+    for name in (*cloud.variables, *cloud.other_variables):
+        monkeypatch.delenv(name, raising=False)
+    with cloud.running(tmp_path / cloud.name) as service:
+        yield service
+
+
+@pytest.fixture
+def open_host(cloud: Cloud, service: Any, monkeypatch: pytest.MonkeyPatch) -> OpenHost:
+    # The pictures here are made up: too large ones must not be made anew.
+    monkeypatch.setenv("QQMEDIA_IMAGE_CONVERT", "off")
+    return lambda **changes: cloud.host_at(service, **changes)
 
 
 @pytest.fixture(scope="session")

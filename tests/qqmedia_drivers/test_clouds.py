@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 import qqmedia
 from qqmedia import (
@@ -30,45 +27,17 @@ from qqmedia import (
     StoragePermissionError,
     StorageQuotaError,
     StorageUnavailableError,
-    Upload,
 )
 from qqmedia.plugins import discover
-from qqmedia.testing import make_upload, open_driver
+from qqmedia.testing import open_driver
 from tests.fakes.bucket_service import StoredObject
+from tests.fakes.files import shortened
 from tests.fakes.tls import make_private_ca
-from tests.qqmedia_drivers.clouds import CLOUDS, Cloud, refusal
+from tests.qqmedia_drivers.clouds import Cloud, OpenHost, refusal
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels" * 20
 BIG = PNG + bytes(11 * 1024 * 1024)
 ONCE = qqmedia.HostPolicy(retries=0)
-OpenHost = Callable[..., MediaHost]
-
-
-@pytest.fixture(params=CLOUDS, ids=lambda cloud: cloud.name)
-def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    found: Cloud = request.param
-    for name in (*found.variables, "COS_SECRET_ID", "COS_SECRET_KEY", "OSS_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    # The pictures here are made up: too large ones must not be made anew.
-    monkeypatch.setenv("QQMEDIA_IMAGE_CONVERT", "off")
-    return found
-
-
-@pytest.fixture
-def service(cloud: Cloud, tmp_path: Path) -> Iterator[Any]:
-    with cloud.running(tmp_path / cloud.name) as service:
-        yield service
-
-
-@pytest.fixture
-def open_host(cloud: Cloud, service: Any) -> OpenHost:
-    return lambda **changes: cloud.host_at(service, **changes)
-
-
-@pytest_asyncio.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 async def image_url(host: MediaHost, content: bytes = PNG) -> str:
@@ -248,14 +217,6 @@ async def test_whatever_the_service_says_is_told_in_our_words(cloud: Cloud, open
             assert type(caught.value) is kind, body
             assert "\n" not in str(caught.value)
             assert "right-secret" not in str(caught.value)
-
-
-def shortened(path: Path, size: int) -> Upload:
-    """Return an upload of a file that is truncated after it was looked at."""
-    path.write_bytes(bytes(size))
-    upload = replace(make_upload(path, kind=MediaKind.VIDEO), stamp=None)
-    os.truncate(path, 1_000_000)
-    return upload
 
 
 @pytest.mark.asyncio

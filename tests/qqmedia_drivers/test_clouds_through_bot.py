@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,25 +12,13 @@ from PIL import Image
 
 from bot_core import AmiyaBot, Chain, Message, qq_group
 from bot_core.sandbox import Sandbox
-from tests.qqmedia_drivers.clouds import CLOUDS, Cloud
+from tests.qqmedia_drivers.clouds import Cloud
 
 
 def png() -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (8, 8), "teal").save(out, "PNG")
     return out.getvalue()
-
-
-@pytest.fixture(params=CLOUDS, ids=lambda cloud: cloud.name)
-def cloud(request: pytest.FixtureRequest) -> Cloud:
-    found: Cloud = request.param
-    return found
-
-
-@pytest.fixture
-def service(cloud: Cloud, tmp_path: Path) -> Iterator[Any]:
-    with cloud.running(tmp_path / cloud.name) as service:
-        yield service
 
 
 @pytest.mark.asyncio

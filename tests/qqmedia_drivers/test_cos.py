@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,51 +12,35 @@ import pytest
 import qqmedia
 from qqmedia import (
     ConfigurationError,
-    MediaHost,
     StorageMisconfiguredError,
     StorageNotFoundError,
     StorageUnavailableError,
 )
 from tests.fakes.cos import FakeCos
-from tests.qqmedia_drivers.clouds import COS, refusal
+from tests.qqmedia_drivers.clouds import COS, Cloud, OpenHost, refusal
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels" * 20
 BIG = PNG + bytes(11 * 1024 * 1024)
-OpenCos = Callable[..., MediaHost]
-
-
-@pytest.fixture(autouse=True)
-def _pictures_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pictures here are made up: too large ones must not be made anew."""
-    monkeypatch.setenv("QQMEDIA_IMAGE_CONVERT", "off")
-    for name in (*COS.variables, "COS_SECRET_ID", "COS_SECRET_KEY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[FakeCos]:
-    with COS.running(tmp_path / "cos") as service:
-        yield service
-
-
-@pytest.fixture
-def open_cos(service: FakeCos) -> OpenCos:
-    return lambda **changes: COS.host_at(service, **changes)
+def cloud() -> Cloud:
+    return COS
 
 
 @pytest.mark.asyncio
 async def test_a_wrong_region_without_a_hint_points_at_the_region_all_the_same(
-    open_cos: OpenCos, service: FakeCos
+    open_host: OpenHost, service: FakeCos
 ) -> None:
     service.elsewhere = "not found"
     with pytest.raises(StorageNotFoundError, match=r"in region ap-beijing: check bucket .* and region"):
-        async with open_cos(region="ap-beijing"):
+        async with open_host(region="ap-beijing"):
             pass
 
 
 @pytest.mark.asyncio
-async def test_a_redirect_is_never_taken_for_a_success(open_cos: OpenCos, service: FakeCos) -> None:
-    async with open_cos(region="ap-beijing", check=False) as host:
+async def test_a_redirect_is_never_taken_for_a_success(open_host: OpenHost, service: FakeCos) -> None:
+    async with open_host(region="ap-beijing", check=False) as host:
         for content in (PNG, BIG):
             with pytest.raises(StorageMisconfiguredError, match="the right one is ap-guangzhou"):
                 await host.get_image(content)
@@ -73,23 +56,23 @@ async def test_a_redirect_is_never_taken_for_a_success(open_cos: OpenCos, servic
         ({"secret": "x"}, "'secret' is not a setting of 'cos'; did you mean 'secret_"),
     ],
 )
-async def test_a_wrong_setting_is_named(open_cos: OpenCos, changes: dict[str, Any], text: str) -> None:
+async def test_a_wrong_setting_is_named(open_host: OpenHost, changes: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigurationError, match=text):
-        async with open_cos(**changes):
+        async with open_host(**changes):
             pass
 
 
 @pytest.mark.asyncio
-async def test_an_address_of_ipv6_is_an_address(open_cos: OpenCos) -> None:
-    async with open_cos(endpoint_url="http://[::1]:9", policy=qqmedia.HostPolicy(retries=0)) as host:
+async def test_an_address_of_ipv6_is_an_address(open_host: OpenHost) -> None:
+    async with open_host(endpoint_url="http://[::1]:9", policy=qqmedia.HostPolicy(retries=0)) as host:
         with pytest.raises(StorageUnavailableError, match=r"endpoint http://\[::1\]:9 right"):  # nobody is there
             await host.get_image(PNG)
 
 
 @pytest.mark.asyncio
-async def test_a_name_of_this_machine_is_taken_as_it_is(open_cos: OpenCos, service: FakeCos) -> None:
+async def test_a_name_of_this_machine_is_taken_as_it_is(open_host: OpenHost, service: FakeCos) -> None:
     address = service.url.replace("127.0.0.1", "localhost")
-    async with open_cos(endpoint_url=address) as host:
+    async with open_host(endpoint_url=address) as host:
         url = await host.get_image(PNG)
     assert str(url).startswith(f"{address}/qqmedia/")
     assert len(service.objects) == 1
@@ -97,26 +80,26 @@ async def test_a_name_of_this_machine_is_taken_as_it_is(open_cos: OpenCos, servi
 
 @pytest.mark.asyncio
 async def test_the_domain_that_makes_downloads_of_everything_is_told_of_once(
-    open_cos: OpenCos, caplog: pytest.LogCaptureFixture
+    open_host: OpenHost, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "qqmedia_drivers.cos")
-    async with open_cos():
+    async with open_host():
         assert not caplog.records
-    async with open_cos(endpoint_url=None, public_base_url="https://img.example.com", check=False):
+    async with open_host(endpoint_url=None, public_base_url="https://img.example.com", check=False):
         assert not caplog.records
-    async with open_cos(endpoint_url=None, check=False):
+    async with open_host(endpoint_url=None, check=False):
         assert "Content-Disposition: attachment" in caplog.text
         assert "set public_base_url" in caplog.text
 
 
 @pytest.mark.asyncio
 async def test_a_session_token_is_kept_from_the_key_of_other_variables(
-    open_cos: OpenCos, service: FakeCos, monkeypatch: pytest.MonkeyPatch
+    open_host: OpenHost, service: FakeCos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COS_SECRET_ID", "IDdriver")
     monkeypatch.setenv("COS_SECRET_KEY", "right-secret")
     monkeypatch.setenv("TENCENTCLOUD_SESSION_TOKEN", "session-token-77")  # of a key that is not there
-    async with open_cos(secret_id=None, secret_key=None) as host:
+    async with open_host(secret_id=None, secret_key=None) as host:
         await host.get_image(PNG)
     assert len(service.objects) == 1
 
@@ -130,9 +113,9 @@ def test_no_warning_of_the_sdks_code_stops_anybody() -> None:
 
 
 @pytest.mark.asyncio
-async def test_completing_with_an_error_in_a_200_is_a_failure(open_cos: OpenCos, service: FakeCos) -> None:
+async def test_completing_with_an_error_in_a_200_is_a_failure(open_host: OpenHost, service: FakeCos) -> None:
     service.answer_next("CompleteMultipartUpload", 200, refusal("InternalError"))
-    async with open_cos(policy=qqmedia.HostPolicy(retries=0)) as host:
+    async with open_host(policy=qqmedia.HostPolicy(retries=0)) as host:
         with pytest.raises(StorageUnavailableError, match="InternalError"):
             await host.get_image(BIG)
     assert not service.uploads

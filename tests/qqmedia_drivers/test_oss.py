@@ -6,45 +6,22 @@ import asyncio
 import importlib.util
 import sys
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from qqmedia import ConfigurationError, MediaHost, StorageMisconfiguredError
 from tests.fakes.oss import FakeOss
-from tests.qqmedia_drivers.clouds import OSS
+from tests.qqmedia_drivers.clouds import OSS, Cloud, OpenHost
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels" * 20
-OpenOss = Callable[..., MediaHost]
-
-
-@pytest.fixture(autouse=True)
-def _pictures_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pictures here are made up: too large ones must not be made anew."""
-    monkeypatch.setenv("QQMEDIA_IMAGE_CONVERT", "off")
-    for name in (*OSS.variables, "OSS_REGION"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[FakeOss]:
-    with OSS.running(tmp_path / "oss") as service:
-        yield service
-
-
-@pytest.fixture
-def open_oss(service: FakeOss) -> OpenOss:
-    return lambda **changes: OSS.host_at(service, **changes)
-
-
-@pytest_asyncio.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
+def cloud() -> Cloud:
+    return OSS
 
 
 async def image_url(host: MediaHost) -> str:
@@ -54,10 +31,10 @@ async def image_url(host: MediaHost) -> str:
 
 
 @pytest.mark.asyncio
-async def test_the_right_region_is_told_when_the_service_tells_it(open_oss: OpenOss, service: FakeOss) -> None:
+async def test_the_right_region_is_told_when_the_service_tells_it(open_host: OpenHost, service: FakeOss) -> None:
     service.bucket_region = "cn-shanghai"
     with pytest.raises(StorageMisconfiguredError, match="for bucket 'pics'; the right one is cn-shanghai"):
-        async with open_oss():
+        async with open_host():
             pass
 
 
@@ -72,15 +49,15 @@ async def test_the_right_region_is_told_when_the_service_tells_it(open_oss: Open
         ({"access_key": "x"}, "'access_key' is not a setting of 'oss'; did you mean 'access_key_"),
     ],
 )
-async def test_a_wrong_setting_is_named(open_oss: OpenOss, changes: dict[str, Any], text: str) -> None:
+async def test_a_wrong_setting_is_named(open_host: OpenHost, changes: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigurationError, match=text):
-        async with open_oss(**changes):
+        async with open_host(**changes):
             pass
 
 
 @pytest.mark.asyncio
 async def test_uploads_may_go_to_another_address_than_the_one_of_urls(
-    open_oss: OpenOss, service: FakeOss, monkeypatch: pytest.MonkeyPatch
+    open_host: OpenHost, service: FakeOss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within Aliyun, the internal one costs no traffic."""
     monkeypatch.setenv("HTTP_PROXY", service.url)
@@ -89,7 +66,7 @@ async def test_uploads_may_go_to_another_address_than_the_one_of_urls(
         "endpoint_url": "http://oss-cn-hangzhou.aliyuncs.com",
         "internal_endpoint_url": "http://oss-cn-hangzhou-internal.aliyuncs.com",
     }
-    async with open_oss(region=None, **addresses) as host:  # the address names the region
+    async with open_host(region=None, **addresses) as host:  # the address names the region
         url = await image_url(host)
     assert {call.host for call in service.seen} == {"pics.oss-cn-hangzhou-internal.aliyuncs.com"}
     assert url.startswith("http://pics.oss-cn-hangzhou.aliyuncs.com/qqmedia/")
@@ -98,22 +75,22 @@ async def test_uploads_may_go_to_another_address_than_the_one_of_urls(
 @pytest.mark.asyncio
 @pytest.mark.parametrize("shown", ["oss-cn-hangzhou", " cn-hangzhou "])
 async def test_the_region_may_be_as_the_console_shows_it_and_from_the_vendors_variable(
-    open_oss: OpenOss, service: FakeOss, monkeypatch: pytest.MonkeyPatch, shown: str
+    open_host: OpenHost, service: FakeOss, monkeypatch: pytest.MonkeyPatch, shown: str
 ) -> None:
     monkeypatch.setenv("OSS_REGION", shown)
-    async with open_oss(region=None) as host:
+    async with open_host(region=None) as host:
         await image_url(host)
     assert len(service.objects) == 1
 
 
 @pytest.mark.asyncio
 async def test_a_domain_bound_to_the_bucket_is_an_endpoint(
-    open_oss: OpenOss, service: FakeOss, monkeypatch: pytest.MonkeyPatch, http: aiohttp.ClientSession
+    open_host: OpenHost, service: FakeOss, monkeypatch: pytest.MonkeyPatch, http: aiohttp.ClientSession
 ) -> None:
     service.domains.add("img.example.com")
     monkeypatch.setenv("HTTP_PROXY", service.url)
     monkeypatch.setenv("http_proxy", service.url)
-    async with open_oss(endpoint_url="http://img.example.com", is_cname=True) as host:
+    async with open_host(endpoint_url="http://img.example.com", is_cname=True) as host:
         url = await image_url(host)
         assert url.startswith("http://img.example.com/qqmedia/")
         async with http.get(url, proxy=service.url) as answer:
@@ -129,19 +106,19 @@ def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_netrc_does_not_take_the_place_of_the_signature(netrc: None, open_oss: OpenOss) -> None:
-    async with open_oss() as host:
+async def test_a_netrc_does_not_take_the_place_of_the_signature(netrc: None, open_host: OpenHost) -> None:
+    async with open_host() as host:
         await image_url(host)
 
 
 @pytest.mark.asyncio
 async def test_without_the_c_part_of_crcmod_there_is_a_warning_and_uploads_are_checked_all_the_same(
-    open_oss: OpenOss, service: FakeOss, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    open_host: OpenHost, service: FakeOss, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with open_oss():
+    async with open_host():
         assert not caplog.records
     monkeypatch.setitem(sys.modules, "crcmod._crcfunext", None)  # as where no compiler was
-    async with open_oss() as host:
+    async with open_host() as host:
         assert "crcmod was installed without its part in C" in caplog.text
         service.damage_next = 1
         await image_url(host)
@@ -151,10 +128,10 @@ async def test_without_the_c_part_of_crcmod_there_is_a_warning_and_uploads_are_c
 @pytest.mark.asyncio
 @pytest.mark.parametrize("size", [200, 2 * 1024 * 1024, 11 * 1024 * 1024])
 async def test_what_was_damaged_on_the_way_is_never_kept_and_is_put_again(
-    open_oss: OpenOss, service: FakeOss, caplog: pytest.LogCaptureFixture, size: int
+    open_host: OpenHost, service: FakeOss, caplog: pytest.LogCaptureFixture, size: int
 ) -> None:
     service.damage_next = 1
-    async with open_oss() as host:
+    async with open_host() as host:
         await host.get_image(PNG + bytes(size))
     assert "the bytes were damaged on the way; trying again (1)" in caplog.text
     (stored,) = service.objects.values()
@@ -163,8 +140,8 @@ async def test_what_was_damaged_on_the_way_is_never_kept_and_is_put_again(
 
 
 @pytest.mark.asyncio
-async def test_no_warning_of_the_sdks_code_stops_anybody(open_oss: OpenOss) -> None:
-    async with open_oss():
+async def test_no_warning_of_the_sdks_code_stops_anybody(open_host: OpenHost) -> None:
+    async with open_host():
         pass
     await asyncio.to_thread(_compile_sdk)  # warnings are errors here
     # What newer Pythons say of `datetime.utcnow`, with which every request is signed.

@@ -12,7 +12,7 @@ import pytest
 
 from qqmedia import DriverSpec
 from qqmedia_drivers import cos, local, oss, s3
-from tests.qqmedia_drivers.clouds import CLOUDS, Cloud
+from tests.qqmedia_drivers.clouds import Cloud
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "drivers"
@@ -81,18 +81,6 @@ def test_messages_on_a_page_are_the_products(name: str, page: str) -> None:
         for message in re.findall(r"`([^`]+)`", cells[0]):
             for piece in message.split("..."):
                 assert piece.strip(" ;") in said, f"nobody says {piece!r}"
-
-
-@pytest.fixture(params=CLOUDS, ids=lambda cloud: cloud.name)
-def cloud(request: pytest.FixtureRequest) -> Cloud:
-    found: Cloud = request.param
-    return found
-
-
-@pytest.fixture
-def service(cloud: Cloud, tmp_path: Path) -> Iterator[Any]:
-    with cloud.running(tmp_path / cloud.name) as service:
-        yield service
 
 
 @pytest.fixture

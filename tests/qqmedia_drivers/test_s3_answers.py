@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -32,11 +31,11 @@ from qqmedia import (
     SupportsCheck,
     SupportsDelete,
     SupportsFind,
-    Upload,
 )
 from qqmedia.testing import make_content, make_upload, open_driver
 from qqmedia_drivers.s3 import qqmedia_register_drivers
 from qqmedia_drivers.s3._errors import DIALECT
+from tests.fakes.files import shortened
 
 SPEC = qqmedia_register_drivers()
 SECRET, TOKEN = "a-secret-of-the-test", "a-token-of-the-test"
@@ -269,14 +268,6 @@ async def test_a_credential_that_no_header_can_hold_is_told_and_not_shown(
         with pytest.raises(StorageMisconfiguredError, match="copy them again") as caught:
             await driver.put(make_upload())
     assert TOKEN not in "".join(traceback.format_exception(caught.value)) + caplog.text
-
-
-def shortened(path: Path, size: int) -> Upload:
-    """Return an upload of a file that is truncated after it was looked at."""
-    path.write_bytes(bytes(size))
-    upload = replace(make_upload(path, kind=MediaKind.VIDEO), stamp=None)
-    os.truncate(path, 1_000_000)
-    return upload
 
 
 @pytest.mark.asyncio
