@@ -60,6 +60,18 @@ class Request:
     clock: Clock
     resolver: NameResolver | None
 
+    def __post_init__(self) -> None:
+        expected: dict[str, tuple[bool, str]] = {
+            "policy": (isinstance(self.policy, HostPolicy), "HostPolicy(...)"),
+            "http": (hasattr(self.http, "request"), "an aiohttp.ClientSession"),
+            "state_dir": (isinstance(self.state_dir, (str, os.PathLike)), "a path"),
+        }
+        for name, (good, what) in expected.items():
+            if getattr(self, name) is not None and not good:
+                raise ConfigurationError(f"{name} must be {what}, got {getattr(self, name)!r:.80}")
+        if any(isinstance(plugin, str) for plugin in self.plugins):
+            raise ConfigurationError(f"plugins are objects with hooks, not their names; got {self.plugins!r:.80}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:

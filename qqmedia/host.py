@@ -37,6 +37,7 @@ __all__ = ("HostPolicy", "MediaHost", "is_url", "open_host", "reach_of")
 
 # For drivers to close; a bot that ends must not hang in a storage that does not answer.
 _CLOSE_SECONDS: Final = 10.0
+_KINDS: Final = frozenset(MediaKind)
 
 logger = logging.getLogger("qqmedia.host")
 
@@ -258,7 +259,12 @@ class MediaHost(ChainBuilder):
             MediaSourceError: It cannot be read.
             MediaFormatError: It is not of this kind.
             MediaTooLargeError: It is too large.
+            TypeError: `kind` or `filename` is none.
         """
+        if kind not in _KINDS:
+            raise TypeError(f"kind is one of {', '.join(MediaKind)}; got {kind!r:.80}")
+        if filename is not None and not isinstance(filename, str):
+            raise TypeError(f"filename is a str; got {filename!r:.80}")
         return _Preparing(self._prepare, kind, source, filename)
 
     async def _prepare(
@@ -272,7 +278,9 @@ class MediaHost(ChainBuilder):
 
         Raises:
             StorageError: No driver could store it.
+            TypeError: It is no upload.
         """
+        _check_upload(upload)
         parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
         return await parts.publisher.publish(upload)
 
@@ -284,7 +292,9 @@ class MediaHost(ChainBuilder):
 
         Raises:
             StorageError: No driver could store it.
+            TypeError: It is no upload.
         """
+        _check_upload(upload)
         parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
         return await parts.publisher.keep(upload)
 
@@ -341,6 +351,13 @@ class _Preparing(AbstractAsyncContextManager[Upload]):
     async def _clean_up(self) -> None:
         if self._workspace.end():
             await asyncio.shield(asyncio.to_thread(self._workspace.close))
+
+
+def _check_upload(upload: object) -> None:
+    if not isinstance(upload, Upload):
+        raise TypeError(
+            f"what is published comes from prepare: async with host.prepare(kind, source) as upload; got {upload!r:.80}"
+        )
 
 
 def _closed() -> QQMediaError:

@@ -544,3 +544,35 @@ async def test_a_narrow_builder_gives_back_what_it_was_given() -> None:
     assert await builder.get_image(PNG) == PNG
     assert await builder.get_voice("a.mp3") == "a.mp3"
     assert await builder.get_video("a.mp4") == "a.mp4"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"policy": {"ttl": 5}}, r"policy must be HostPolicy\(...\), got {'ttl': 5}"),
+        ({"http": 5}, "http must be an aiohttp.ClientSession, got 5"),
+        ({"state_dir": 5}, "state_dir must be a path, got 5"),
+        ({"plugins": ["my_plugin"]}, "plugins are objects with hooks, not their names; got .*'my_plugin'"),
+    ],
+)
+async def test_a_wrong_argument_is_named_at_opening(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        async with open_host("direct", **given):
+            pass
+
+
+@pytest.mark.asyncio
+async def test_what_is_no_kind_no_name_and_no_upload_is_refused_by_its_name() -> None:
+    async with memory_host() as host:
+        ours: Any = host
+        for kind in ("imag", None):
+            with pytest.raises(TypeError, match=f"kind is one of image, video, voice, file; got {kind!r}"):
+                ours.prepare(kind, PNG)
+        with pytest.raises(TypeError, match="filename is a str; got 5"):
+            ours.prepare("file", PNG, filename=5)
+        async with ours.prepare("image", PNG) as upload:  # its value serves too
+            assert upload.kind is MediaKind.IMAGE
+        for publish in (ours.publish, ours.keep):
+            with pytest.raises(TypeError, match=r"comes from prepare: .*; got b'PNG'"):
+                await publish(b"PNG")
