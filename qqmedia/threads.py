@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import itertools
 import logging
 import os
@@ -62,14 +63,16 @@ class Threads:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._pool.add(_LoopCall(self._user, function, args, future, loop))
+        call = _LoopCall(self._user, function, args, future, loop)
+        if not self._pool.add(call):
+            future.add_done_callback(lambda _: self._pool.drop(call) if future.cancelled() else None)
         return future
 
     def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
         """Let a thread call it; as `start`, and needs no event loop."""
-        future: Future[T] = Future()
-        self._pool.add(_Call(self._user, function, args, future))
-        return future
+        call = _Call(self._pool, self._user, function, args)
+        self._pool.add(call)
+        return call
 
     def close(self, why: Why) -> None:
         """Fail what has not begun, and what comes later, with an error made by `why`; what runs ends by itself."""
@@ -91,38 +94,45 @@ class _User:
         self.why: Why | None = None  # it was closed
 
 
-class _Call:
-    """A call whose result goes into a future that any thread may look at."""
+class _Call(Future[Any]):
+    """A call that is the future of its result at once: any thread may look at it."""
 
-    __slots__ = ("args", "function", "future", "user")
-
-    def __init__(self, user: _User, function: Callable[..., Any], args: tuple[Any, ...], future: Future[Any]) -> None:
+    def __init__(self, pool: _Pool, user: _User, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        super().__init__()
         self.user = user
-        self.function = function
-        self.args = args
-        self.future = future
+        self._pool = pool
+        self._work: tuple[Callable[..., Any], tuple[Any, ...]] | None = function, args
 
-    def begins(self) -> bool:
-        """Return whether anybody still wants it."""
-        return self.future.set_running_or_notify_cancel()
+    def begin(self) -> tuple[Callable[..., Any], tuple[Any, ...]] | None:
+        """Return what is to be done, once; `None` when nobody wants it any more."""
+        work, self._work = self._work, None  # who keeps the future for its result keeps nothing else
+        return work if self.set_running_or_notify_cancel() else None
 
     def end(self, result: Any, error: BaseException | None) -> None:
         """Hand over what came of it."""
         if error is None:
-            self.future.set_result(result)
+            self.set_result(result)
         else:
-            self.future.set_exception(error)
+            self.set_exception(error)
 
     def refuse(self, error: Exception) -> None:
         """Say that it never begins."""
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)
+        if self.begin() is not None:
+            self.set_exception(error)
+
+    def cancel(self) -> bool:
+        """Cancel it unless it runs; then it waits no longer either."""
+        cancelled = super().cancel()
+        if cancelled:
+            self._work = None
+            self._pool.drop(self)
+        return cancelled
 
 
 class _LoopCall:
-    """A call whose result goes into an event loop: half the price of a future for all threads and its echo there."""
+    """A call whose result goes into one event loop: half the price of a future for all threads and its echo there."""
 
-    __slots__ = ("args", "function", "future", "loop", "user")
+    __slots__ = ("_future", "_loop", "_work", "user")
 
     def __init__(
         self,
@@ -133,21 +143,20 @@ class _LoopCall:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.user = user
-        self.function = function
-        self.args = args
-        self.future = future
-        self.loop = loop
+        self._work = function, args
+        self._future = future
+        self._loop = loop
 
-    def begins(self) -> bool:
-        """Return whether anybody still wants it."""
-        return not self.future.cancelled()
+    def begin(self) -> tuple[Callable[..., Any], tuple[Any, ...]] | None:
+        """Return what is to be done; `None` when nobody wants it any more."""
+        return None if self._future.cancelled() else self._work
 
     def end(self, result: Any, error: BaseException | None) -> None:
         """Hand over what came of it."""
         try:
-            self.loop.call_soon_threadsafe(_settle, self.future, result, error)
+            self._loop.call_soon_threadsafe(_settle, self._future, result, error)
         except RuntimeError:
-            logger.debug("nobody hears what came of %r: its event loop is closed", self.function)
+            logger.debug("nobody hears what came of %r: its event loop is closed", self._work[0])
 
     def refuse(self, error: Exception) -> None:
         """Say that it never begins."""
@@ -189,29 +198,37 @@ class _Pool:
         self._ceiling = ceiling
         self._idle_seconds = idle_seconds
         self._numbers = itertools.count(1)
+        self._users = 0
         self.forget()
 
     def forget(self) -> None:
         """Begin without threads; in a forked child they are not there."""
         self._lock = threading.Lock()  # event loops may run in several threads
-        self._users = 0
         self._running = 0
         self._workers: set[_Worker] = set()
         self._idle: list[_Worker] = []  # the last one is used first, so that those too many become old
         self._hungry: dict[_User, None] = {}  # who waits though the share is not used up
 
-    def add(self, call: _AnyCall) -> None:
-        """Begin it, or let it wait for its turn."""
+    def add(self, call: _AnyCall) -> bool:
+        """Begin it and return true, or let it wait for its turn."""
         user = call.user
         with self._lock:
             if not user.counted:
                 self._enter(user)
             if self._room(user):
                 self._begin(call)
-                return
+                return True
             user.waiting.append(call)
             self._hungry[user] = None
-        call.future.add_done_callback(lambda future: self._drop(call) if future.cancelled() else None)
+            return False
+
+    def drop(self, call: _AnyCall) -> None:
+        """Forget one that waits; do nothing when it has begun."""
+        user = call.user
+        with self._lock, contextlib.suppress(ValueError):
+            user.waiting.remove(call)
+            if not user.waiting:
+                self._hungry.pop(user, None)
 
     def leave(self, user: _User, why: Why) -> Iterable[_AnyCall]:
         """Let it have no more calls, and return those that have not begun."""
@@ -274,7 +291,7 @@ class _Pool:
     def _first(self, user: _User) -> _AnyCall:
         call = user.waiting.popleft()
         if not user.waiting:
-            del self._hungry[user]
+            self._hungry.pop(user, None)
         user.running += 1
         self._running += 1
         return call
@@ -286,13 +303,13 @@ class _Pool:
             self._prepare()
         call = worker.call
         while call is not None:
-            begins = call.begins()
-            result, error = _outcome(call.function, call.args) if begins else (None, None)
+            work = call.begin()
+            result, error = (None, None) if work is None else _outcome(*work)
             following, stays = self._ended(worker, call.user)
-            if begins:
+            if work is not None:
                 # Now that this thread is free: who hears of it and asks for the next call takes no other one.
                 call.end(result, error)
-            del result, error
+            del work, result, error
             call = following
             if stays and following is None:
                 call = self._wait(worker)
@@ -319,13 +336,6 @@ class _Pool:
                     return None
             worker.wake.acquire()  # a call came at the last moment
         return worker.call
-
-    def _drop(self, call: _AnyCall) -> None:
-        with self._lock:
-            if call in call.user.waiting:
-                call.user.waiting.remove(call)
-                if not call.user.waiting:
-                    self._hungry.pop(call.user, None)
 
 
 def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:

@@ -1,0 +1,395 @@
+"""What all accounts of a process share: threads, without one account's fault reaching another."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import os
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import pytest_asyncio
+
+from qqmedia import MediaHost, MediaKind, QQMediaError, open_host
+from qqmedia.testing import make_content
+from qqmedia.threads import Threads, _Pool
+
+MakeThreads: TypeAlias = Callable[..., Threads]
+# Hashed in a thread.
+LARGE = make_content(400_000)
+
+
+class ClosedError(Exception):
+    pass
+
+
+class FailedError(Exception):
+    pass
+
+
+class Gated(io.RawIOBase):
+    """A file on a disk that does not answer before the gate is open."""
+
+    def __init__(self, gate: threading.Event) -> None:
+        self.gate = gate
+        self.asked = threading.Event()
+        self._left = 10
+
+    def read(self, size: int = -1, /) -> bytes:
+        self.asked.set()
+        assert self.gate.wait(30)
+        given, self._left = self._left, 0
+        return b"-" * given
+
+
+@pytest_asyncio.fixture
+async def gate() -> AsyncIterator[threading.Event]:
+    gate = threading.Event()
+    yield gate
+    gate.set()
+
+
+@pytest.fixture
+def threads_for() -> Iterator[MakeThreads]:
+    """Makes users of the threads; also a test that fails leaves none."""
+    made: list[Threads] = []
+
+    def make(most: int, pool: _Pool | None = None) -> Threads:
+        made.append(Threads(most))
+        if pool is not None:
+            made[-1]._pool = pool
+        return made[-1]
+
+    yield make
+    for threads in made:
+        threads.close(ClosedError)
+
+
+async def until(seen: Callable[[], object]) -> None:
+    """Wait for something that only threads know."""
+    async with asyncio.timeout(10):
+        while not seen():  # noqa: ASYNC110 - nobody could set an event
+            await asyncio.sleep(0.002)
+
+
+def alive() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("qqmedia-")}
+
+
+async def nothing_of(before: set[threading.Thread]) -> None:
+    await until(lambda: not alive() - before)
+
+
+async def prepared(host: MediaHost, source: Any) -> str:
+    async with host.prepare(MediaKind.FILE, source) as upload:
+        return upload.sha256
+
+
+# --- hosts
+
+
+@pytest.mark.asyncio
+async def test_hosts_have_as_many_threads_as_are_busy_and_none_when_the_last_is_closed(tmp_path: Path) -> None:
+    before = alive()
+    async with AsyncExitStack() as stack:
+        hosts = [await stack.enter_async_context(open_host("direct", state_dir=tmp_path)) for _ in range(20)]
+        for number, host in enumerate(hosts):
+            await prepared(host, LARGE + bytes([number]))
+        assert 1 <= len(alive() - before) <= 2
+    await nothing_of(before)
+
+
+@pytest.mark.asyncio
+async def test_a_host_whose_disk_hangs_delays_no_other_and_closing_it_touches_none(
+    tmp_path: Path, gate: threading.Event
+) -> None:
+    before = alive()
+    files = [Gated(gate) for _ in range(12)]  # twice as many as one host has in work
+    async with open_host("direct", state_dir=tmp_path) as other:
+        async with open_host("direct", state_dir=tmp_path) as hung:
+            hanging = [asyncio.create_task(prepared(hung, file), name="hanging") for file in files]
+            await until(lambda: sum(file.asked.is_set() for file in files) == 6)
+            async with asyncio.timeout(5):
+                digests = await asyncio.gather(*(prepared(other, LARGE + bytes([n])) for n in range(12)))
+            assert len(set(digests)) == 12
+            assert not any(task.done() for task in hanging)
+        async with asyncio.timeout(5):
+            assert await prepared(other, LARGE + b"after") not in digests
+            refused = [task for task in hanging if task in (await asyncio.wait(hanging, timeout=0.01))[0]]
+        assert {type(task.exception()) for task in refused} == {QQMediaError}
+        assert len(refused) == 6, "what waited for its turn is told; what hangs is left to its disk"
+        gate.set()
+        await asyncio.wait(hanging)
+        assert await prepared(other, LARGE + b"last")
+    await nothing_of(before)
+
+
+@pytest.mark.asyncio
+async def test_event_loops_in_several_threads_share_them_too(tmp_path: Path) -> None:
+    before = alive()
+
+    async def account(number: int) -> str:
+        async with open_host("direct", state_dir=tmp_path) as host:
+            return [await prepared(host, LARGE + bytes([number, n])) for n in range(20)][-1]
+
+    work = [asyncio.to_thread(lambda n=n: asyncio.run(account(n))) for n in range(4)]  # type: ignore[misc]
+    assert len(set(await asyncio.gather(*work))) == 4
+    await nothing_of(before)
+
+
+# --- what each user has
+
+
+@pytest.mark.asyncio
+async def test_no_more_of_one_user_run_at_once_than_it_may_have(
+    threads_for: MakeThreads, gate: threading.Event
+) -> None:
+    threads, begun = threads_for(3), []
+
+    def call(number: int) -> int:
+        begun.append(number)
+        gate.wait(30)
+        return number
+
+    calls = [threads.start(call, number) for number in range(10)]
+    await until(lambda: len(begun) == 3)
+    await asyncio.sleep(0.02)
+    assert sorted(begun) == [0, 1, 2]
+    gate.set()
+    assert await asyncio.gather(*calls) == list(range(10))
+    assert sorted(begun) == list(range(10))
+
+
+@pytest.mark.asyncio
+async def test_under_a_ceiling_for_all_everybody_has_one_call(threads_for: MakeThreads, gate: threading.Event) -> None:
+    before, pool = alive(), _Pool("qqmedia-test", ceiling=3)
+    users = [threads_for(3, pool) for _ in range(5)]
+    begun: list[int] = []
+
+    def call(user: int) -> None:
+        begun.append(user)
+        gate.wait(30)
+
+    calls = [user.start(call, number) for number, user in enumerate(users) for _ in range(4)]
+    await until(lambda: len(begun) == 7)
+    await asyncio.sleep(0.02)
+    assert sorted(begun) == [0, 0, 0, 1, 2, 3, 4], "the first found nobody, the others found the ceiling"
+    gate.set()
+    await asyncio.gather(*calls)
+    assert len(alive() - before) == 7
+    for user in users:
+        user.close(ClosedError)
+    await nothing_of(before)
+
+
+@pytest.mark.asyncio
+async def test_what_waits_under_the_ceiling_goes_on_where_another_ends(threads_for: MakeThreads) -> None:
+    """Also where nothing of its own ends: else a place would stay empty."""
+    pool, gates = _Pool("qqmedia-test", ceiling=2), [threading.Event() for _ in range(3)]
+    first, second = threads_for(2, pool), threads_for(2, pool)
+    held = [user.start(gate.wait, 30) for user, gate in zip((first, first, second), gates, strict=True)]
+    waits = second.start(lambda: "its turn")
+    gates[0].set()
+    await held[0]
+    await asyncio.sleep(0.02)
+    assert not waits.done(), "two others run"
+    gates[1].set()
+    assert await asyncio.wait_for(waits, 5) == "its turn"
+    assert not held[2].done()
+    gates[2].set()
+    await asyncio.gather(*held)
+
+
+@pytest.mark.asyncio
+async def test_what_is_cancelled_before_its_turn_never_begins_and_is_let_go(
+    threads_for: MakeThreads, gate: threading.Event
+) -> None:
+    class Content:
+        pass
+
+    begun: list[object] = []
+    threads = threads_for(1)
+    hanging = threads.start(gate.wait, 30)
+    contents = [Content(), Content()]
+    kept = [weakref.ref(content) for content in contents]
+    waiting = threads.start(begun.append, contents[0])
+    anywhere = threads.submit(begun.append, contents[1])
+    waiting.cancel()
+    anywhere.cancel()
+    contents.clear()
+    await asyncio.sleep(0)
+    assert [one() for one in kept] == [None, None], "it is held for as long as another call hangs"
+    gate.set()
+    await hanging
+    assert await threads.start(lambda: begun) == []
+
+
+@pytest.mark.asyncio
+async def test_closing_refuses_what_has_not_begun_and_lets_the_rest_end(
+    threads_for: MakeThreads, gate: threading.Event
+) -> None:
+    before, threads = alive(), threads_for(1)
+    running, waiting, anywhere = (
+        threads.start(lambda: gate.wait(30)), threads.start(lambda: 1), threads.submit(lambda: 1)
+    )  # fmt: skip
+    threads.close(ClosedError)
+    threads.close(ZeroDivisionError)
+    for refused in (waiting, asyncio.wrap_future(anywhere)):
+        with pytest.raises(ClosedError):
+            await refused
+    with pytest.raises(ClosedError):
+        threads.start(lambda: 1)
+    with pytest.raises(ClosedError):
+        threads.submit(lambda: 1)
+    gate.set()
+    assert await running is True
+    await nothing_of(before)
+
+
+@pytest.mark.asyncio
+async def test_what_was_never_used_can_be_closed(threads_for: MakeThreads) -> None:
+    threads, other = threads_for(1), threads_for(1)
+    await other.start(lambda: 1)
+    threads.close(ClosedError)
+    with pytest.raises(ClosedError):
+        threads.start(lambda: 1)
+    assert await other.start(lambda: 2) == 2
+
+
+# --- results and failures
+
+
+@pytest.mark.asyncio
+async def test_an_error_is_raised_where_the_result_is_waited_for_and_leaves_no_cycle(threads_for: MakeThreads) -> None:
+    threads = threads_for(1)
+
+    def fail() -> None:
+        raise FailedError
+
+    async def caught(call: Callable[[], Awaitable[None]]) -> weakref.ref[FailedError]:
+        try:
+            await call()
+        except FailedError as error:
+            return weakref.ref(error)
+        raise AssertionError
+
+    gc.disable()
+    try:
+        errors = [
+            await caught(lambda: threads.start(fail)),
+            await caught(lambda: asyncio.wrap_future(threads.submit(fail))),
+        ]
+        await threads.start(lambda: 1)
+        assert [error() for error in errors] == [None, None], (
+            "it keeps what its traceback holds, connections say, alive"
+        )
+    finally:
+        gc.enable()
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await asyncio.wait_for(threads.start(next, iter(())), 5)
+
+
+def test_what_ends_after_its_event_loop_was_closed_takes_no_thread_with_it(threads_for: MakeThreads) -> None:
+    threads, first = threads_for(1), threading.Event()
+
+    async def leave() -> None:
+        threads.start(first.wait, 30)
+
+    async def come_back() -> int:
+        return await asyncio.wait_for(threads.start(lambda: 7), 5)
+
+    asyncio.run(leave())
+    first.set()
+    assert asyncio.run(come_back()) == 7
+
+
+# --- threads that nobody needs
+
+
+@pytest.mark.asyncio
+async def test_a_thread_that_is_idle_for_long_ends_and_another_is_made_when_needed(threads_for: MakeThreads) -> None:
+    before, threads = alive(), threads_for(8, _Pool("qqmedia-test", idle_seconds=0.02))
+    barrier = threading.Barrier(8)
+    await asyncio.gather(*(threads.start(barrier.wait) for _ in range(8)))
+    assert len(alive() - before) == 8
+    await nothing_of(before)
+    assert await threads.start(lambda: 1) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_comes_when_a_thread_gives_up_waiting_is_not_lost(threads_for: MakeThreads) -> None:
+    threads = threads_for(2, _Pool("qqmedia-test", idle_seconds=0.0005))
+    async with asyncio.timeout(20):
+        for number in range(600):
+            assert await threads.start(lambda n=number: n) == number
+            await asyncio.sleep(0.0003 + number % 40 / 100_000)
+
+
+# --- the end of the program, children
+
+LINGERING = """
+import asyncio, sys, threading, time
+from qqmedia.threads import Threads
+
+def clean_up():
+    time.sleep(0.2)
+    print("cleaned up", flush=True)
+
+async def main():
+    threads = Threads(2)
+    for call in (clean_up, lambda: threading.Event().wait(300))[:int(sys.argv[1])]:
+        threads.start(call)
+    await asyncio.sleep(0.01)
+    threads.close(RuntimeError)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.blocking  # processes of their own are waited for, no event loop is there
+def test_the_end_of_the_program_waits_for_what_cleans_up_and_not_for_what_hangs() -> None:
+    began = time.perf_counter()
+    for calls in "1", "2":
+        ended = subprocess.run(
+            [sys.executable, "-c", LINGERING, calls], check=True, timeout=30, capture_output=True, text=True
+        )
+        assert ended.stdout == "cleaned up\n"
+        assert ended.stderr == ""
+    assert time.perf_counter() - began < 20
+
+
+FORKING = """
+import asyncio, os, sys, tempfile, warnings
+from qqmedia import MediaKind, open_host
+
+async def use():
+    async with open_host("direct", state_dir=sys.argv[1]) as host:
+        async with host.prepare(MediaKind.FILE, bytes(400_000)) as upload:
+            assert upload.size == 400_000
+        if sys.argv[2:] != ["forked"]:
+            sys.argv.append("forked")
+            warnings.simplefilter("ignore", DeprecationWarning)  # there are threads
+            child = os.fork()
+            if not child:
+                asyncio._set_running_loop(None)
+                asyncio.run(asyncio.wait_for(use(), 10))
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+
+asyncio.run(use())
+"""
+
+
+@pytest.mark.blocking  # a process of its own is waited for, no event loop is there
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_has_threads_of_its_own(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FORKING, str(tmp_path)], check=True, timeout=30)
