@@ -92,7 +92,7 @@ class TokenDesk:
         try:
             body = json.loads(raw)
             appid, secret = body["appId"], body["clientSecret"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise RefusedCallError(200, APPID_INVALID, "appid invalid") from None
         if not isinstance(appid, str) or not appid or not isinstance(secret, str) or not secret:
             raise RefusedCallError(200, APPID_INVALID, "appid invalid")

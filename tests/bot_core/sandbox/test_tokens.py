@@ -41,7 +41,9 @@ async def test_with_named_accounts_a_wrong_pair_is_refused_under_http_200(play: 
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"appId": 7, "clientSecret": "s"}', b'{"appId": ""}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"appId": 7, "clientSecret": "s"}', b'{"appId": ""}', b"\xff", b"[" * 100_000]
+)
 async def test_a_request_that_makes_no_sense_is_an_invalid_appid(play: Any, body: Any) -> None:
     async with play(connect=False) as (sandbox, bot), bot.http.post(sandbox.token_url, data=body) as response:
         assert (response.status, (await response.json())["code"]) == (200, 100007)
