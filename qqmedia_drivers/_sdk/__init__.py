@@ -3,7 +3,7 @@
 ==============  =====================================================================================================
 ``driver``      `BucketDriver`: the whole driver (check, put, find, delete, URLs) over a `Store`; `open_bucket`
 ``settings``    `BucketSettings`: the settings that every cloud has, and the vendor's own variables
-``threads``     `SdkThreads`: a bounded pool of the driver's own; `Stop`: how a cancelled call is told to end
+``threads``     `SdkThreads`: the driver's share of the threads; `Stop`: how a cancelled call is told to end
 ``bodies``      `UploadBody`: a stretch of an upload as the file object that an SDK reads, and can be stopped
 ``errors``      `ErrorTable`: an SDK's exceptions to `qqmedia.StorageError`, once, by its `Dialect`, without secrets
 ``urls``        `ObjectNames`: key to name in the bucket, and to URL

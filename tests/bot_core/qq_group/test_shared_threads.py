@@ -1,0 +1,48 @@
+"""The threads that the accounts of a process share."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from bot_core.chain import Chain
+from bot_core.message import Message
+from bot_core.sandbox import Sandbox
+from tests.bot_core.qq_group.conftest import Start, wav
+
+ACCOUNTS = [str(number) for number in range(1, 7)]
+
+
+def names(before: set[threading.Thread]) -> list[str]:
+    return [one.name for one in set(threading.enumerate()) - before if one.name.startswith("qqmedia-")]
+
+
+async def until(seen: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not seen():  # noqa: ASYNC110 - only threads know
+            await asyncio.sleep(0.002)
+
+
+@pytest.mark.asyncio
+async def test_six_accounts_have_no_more_threads_than_one_and_the_last_leaves_none(
+    sandbox: Sandbox, start: Start
+) -> None:
+    sound, before = wav(0.2), set(threading.enumerate())
+
+    def sing(data: Message) -> Chain:
+        return Chain(data).voice(sound)
+
+    async with AsyncExitStack() as stack:
+        for appid in ACCOUNTS:
+            await stack.enter_async_context(start(sing, appid, default_chain_builder="direct"))
+        for appid in ACCOUNTS:
+            [answer] = await sandbox.replies(await sandbox.say("sing", appid=appid))
+            assert answer.media is not None
+        made = names(before)
+        assert len([name for name in made if name.startswith("qqmedia-heavy")]) == 1, made
+        assert len(made) <= 3, made
+    await until(lambda: not names(before))
