@@ -1,9 +1,8 @@
-"""What is stored, for how long, under which URL, and who shares it."""
+"""What is stored, for how long, and that it is there in whole."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -13,29 +12,12 @@ import aiohttp
 import pytest
 
 from qqmedia import (
-    ConfigurationError,
     MediaSourceError,
-    Reach,
     StorageError,
     StorageQuotaError,
-    StorageUnavailableError,
     SupportsDelete,
-    SupportsReach,
 )
-
-
-async def status_of(http: aiohttp.ClientSession, url: str) -> int:
-    async with http.get(url) as answer:
-        await answer.read()
-        return answer.status
-
-
-def files_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
-
-
-async def in_thread(function: Any, *arguments: Any) -> Any:
-    return await asyncio.to_thread(function, *arguments)
+from tests.qqmedia_drivers.local_kit import files_in, free_port, status_of
 
 
 @pytest.mark.asyncio
@@ -46,8 +28,8 @@ async def test_what_was_put_is_served(
 ) -> None:
     content = bytes(range(256)) * (size // 256) + bytes(size % 256)
     if from_file:
-        await in_thread((tmp_path / "source").write_bytes, content)
-    upload = await in_thread(make_upload, tmp_path / "source" if from_file else content)
+        await asyncio.to_thread((tmp_path / "source").write_bytes, content)
+    upload = await asyncio.to_thread(make_upload, tmp_path / "source" if from_file else content)
     async with open_local() as driver:
         url = await driver.put(upload)
         assert url.endswith(f"/resource/{upload.key}")
@@ -61,11 +43,11 @@ async def test_nothing_is_left_when_it_closes_and_files_of_the_user_stay(
     open_local: Any, make_upload: Any, tmp_path: Path
 ) -> None:
     mine = tmp_path / "resource" / "cat.png"
-    await in_thread(lambda: (mine.parent.mkdir(), mine.write_bytes(b"cat")))
+    await asyncio.to_thread(lambda: (mine.parent.mkdir(), mine.write_bytes(b"cat")))
     async with open_local() as driver:
         await driver.put(make_upload())
-        assert len(await in_thread(files_in, mine.parent)) == 4
-    assert [path.name for path in await in_thread(lambda: list(mine.parent.iterdir()))] == ["cat.png"]
+        assert len(await asyncio.to_thread(files_in, mine.parent)) == 4
+    assert [path.name for path in await asyncio.to_thread(lambda: list(mine.parent.iterdir()))] == ["cat.png"]
 
 
 @pytest.mark.asyncio
@@ -75,14 +57,14 @@ async def test_an_object_is_gone_when_its_time_is_up_and_the_same_key_again_exte
     upload = make_upload(ttl=timedelta(seconds=60))
     async with open_local() as driver:
         url = await driver.put(upload)
-        path = await in_thread(lambda: next(tmp_path.rglob(upload.key)))
-        inode = (await in_thread(path.stat)).st_ino
+        path = await asyncio.to_thread(lambda: next(tmp_path.rglob(upload.key)))
+        inode = (await asyncio.to_thread(path.stat)).st_ino
         clock.now += 59
         assert await status_of(http, url) == 200
         assert await driver.put(upload) == url
         clock.now += 59
         assert await status_of(http, url) == 200
-        assert (await in_thread(path.stat)).st_ino == inode  # not written again
+        assert (await asyncio.to_thread(path.stat)).st_ino == inode  # not written again
         clock.now += 1.1
         assert await status_of(http, url) == 404
 
@@ -97,7 +79,7 @@ async def test_delete_takes_it_down_and_deleting_nothing_is_silent(
         url = await driver.put(upload)
         await driver.delete(upload.key)
         assert await status_of(http, url) == 404
-        assert upload.key not in await in_thread(files_in, tmp_path)
+        assert upload.key not in await asyncio.to_thread(files_in, tmp_path)
         await driver.delete(upload.key)
         await driver.delete("never/there")
         assert await driver.put(upload) == url
@@ -185,7 +167,7 @@ async def test_half_of_an_object_is_never_served(
     async with open_local() as driver:
         url = (await driver.put(make_upload())).rpartition("/")[0] + f"/{upload.key}"
         putting = asyncio.create_task(driver.put(upload))
-        assert await in_thread(source.reached.wait, 5)
+        assert await asyncio.to_thread(source.reached.wait, 5)
         assert await status_of(http, url) == 404
         source.go_on.set()
         assert await putting == url
@@ -202,16 +184,16 @@ async def test_a_cancelled_put_leaves_nothing(
     async with open_local() as driver:
         base = (await driver.put(make_upload())).rpartition("/")[0]
         putting = asyncio.create_task(driver.put(upload))
-        assert await in_thread(source.reached.wait, 5)
+        assert await asyncio.to_thread(source.reached.wait, 5)
         putting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await putting
         source.go_on.set()
         async with asyncio.timeout(5):
-            while any(name.endswith(".part") for name in await in_thread(files_in, tmp_path)):  # noqa: ASYNC110 - a thread of the driver ends
+            while any(name.endswith(".part") for name in await asyncio.to_thread(files_in, tmp_path)):  # noqa: ASYNC110 - a thread of the driver ends
                 await asyncio.sleep(0.01)
         assert await status_of(http, f"{base}/{upload.key}") == 404
-        assert upload.key not in await in_thread(files_in, tmp_path)
+        assert upload.key not in await asyncio.to_thread(files_in, tmp_path)
 
 
 @pytest.mark.asyncio
@@ -232,13 +214,15 @@ async def test_a_file_where_the_folder_should_be_is_an_error_that_names_it(
     open_local: Any, context: Any, tmp_path: Path, what: str
 ) -> None:
     file = tmp_path / "file"
-    await in_thread(file.write_bytes, b"mine")
+    await asyncio.to_thread(file.write_bytes, b"mine")
     if what == "state":
         context.state_dir = file
     with pytest.raises(StorageError, match=f"{file} cannot be used: .*; set another"):
-        async with open_local(port=await in_thread(free_port), **({"resource_path": file} if what != "state" else {})):
+        async with open_local(
+            port=await asyncio.to_thread(free_port), **({"resource_path": file} if what != "state" else {})
+        ):
             pass
-    assert await in_thread(file.read_bytes) == b"mine"
+    assert await asyncio.to_thread(file.read_bytes) == b"mine"
 
 
 @pytest.mark.asyncio
@@ -259,187 +243,10 @@ async def test_it_goes_on_when_somebody_empties_the_folder(
 
     async with open_local() as driver:
         url = await driver.put(make_upload())
-        await in_thread(shutil.rmtree, tmp_path / "resource")
+        await asyncio.to_thread(shutil.rmtree, tmp_path / "resource")
         assert await driver.put(make_upload()) == url
         assert await status_of(http, url) == 200
-    assert await in_thread(files_in, tmp_path / "resource") == []
-
-
-@pytest.mark.asyncio
-async def test_two_bots_share_a_port_and_one_may_leave(
-    open_local: Any, make_upload: Any, http: aiohttp.ClientSession
-) -> None:
-    common, own = make_upload(b"both have this"), make_upload(b"only the first has this")
-    async with open_local() as second_to_leave:
-        port = int((url := await second_to_leave.put(common)).split(":")[2].split("/")[0])
-        async with open_local(port=port) as first_to_leave:
-            assert await first_to_leave.put(common) == url
-            gone = await first_to_leave.put(own)
-            await second_to_leave.delete(common.key)
-            assert await status_of(http, url) == 200  # the other one counts on it
-            assert await second_to_leave.put(common) == url
-        assert await status_of(http, url) == 200
-        assert await status_of(http, gone) == 404
-    with pytest.raises(aiohttp.ClientConnectorError):
-        await status_of(http, url)
-
-
-@pytest.mark.asyncio
-async def test_many_open_and_close_at_once(open_local: Any, make_upload: Any, http: aiohttp.ClientSession) -> None:
-    async def one(number: int) -> None:
-        async with open_local(port=port) as driver:
-            url = await driver.put(make_upload(bytes([number + 1])))
-            assert await status_of(http, url) == 200
-
-    port = await in_thread(free_port)
-    for _ in range(3):
-        await asyncio.gather(*(one(number) for number in range(8)))
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [({"resource_path": "elsewhere"}, "resource_path"), ({"host": "127.0.0.2"}, "host='127.0.0.2' here")],
-)
-async def test_the_same_port_with_other_options_is_an_error_that_says_which(
-    open_local: Any, make_upload: Any, changes: dict[str, Any], named: str
-) -> None:
-    port = await in_thread(free_port)
-    async with open_local(port=port) as driver:
-        with pytest.raises(ConfigurationError, match=named):
-            async with open_local(port=port, **changes):
-                pass
-        async with open_local(port=port, resource_path="./nothing/../resource"):  # the same folder, said otherwise
-            assert await driver.put(make_upload())
-
-
-@pytest.mark.asyncio
-async def test_another_event_loop_has_a_server_of_its_own_on_the_same_port(
-    open_local: Any, make_upload: Any, http: aiohttp.ClientSession, context: Any
-) -> None:
-    port = await in_thread(free_port)
-
-    async def serve_for_a_moment(upload: Any) -> str:
-        async with open_local(port=port) as driver, aiohttp.ClientSession() as session:
-            url: str = await driver.put(upload)
-            assert await status_of(session, url) == 200
-            return url
-
-    async with open_local(port=port) as driver:
-        url = await in_thread(asyncio.run, serve_for_a_moment(make_upload(b"of the other loop")))
-        assert await status_of(http, url) == 404
-        assert await status_of(http, await driver.put(make_upload())) == 200
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.mark.asyncio
-async def test_a_given_port_that_another_program_has_is_an_error_that_names_it(open_local: Any, tmp_path: Path) -> None:
-    async with foreign_program() as port:
-        with pytest.raises(StorageUnavailableError, match=rf"port {port} is taken.*QQMEDIA_LOCAL_PORT"):
-            async with open_local(port=port):
-                pass
-    assert await in_thread(lambda: list((tmp_path / "resource").iterdir())) == []
-
-
-@pytest.mark.asyncio
-async def test_the_default_port_that_another_program_has_is_one_warning(
-    open_local: Any, make_upload: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with (
-        foreign_program() as port,
-        open_local(port=port, as_default="port") as driver,
-        open_local(port=port, as_default="port") as second,
-    ):
-        assert await driver.put(make_upload()) is None
-        assert await second.put(make_upload()) is None
-        assert isinstance(driver, SupportsReach)
-        assert driver.reach is Reach.PRIVATE
-    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert f"port {port} is taken" in warning
-    assert "media go up as bytes" in warning
-
-
-def foreign_program() -> Any:
-    from contextlib import asynccontextmanager
-
-    @asynccontextmanager
-    async def run() -> Any:
-        server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, reuse_port=True)
-        async with server:
-            yield server.sockets[0].getsockname()[1]
-
-    return run()
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize(
-    ("public_url", "url", "reach"),
-    [
-        ("https://cdn.example.com/qq", "https://cdn.example.com/qq/resource/", Reach.PUBLIC),
-        ("https://cdn.example.com/", "https://cdn.example.com/resource/", Reach.PUBLIC),
-        ("http://example.com:81/resource/", "http://example.com:81/resource/", Reach.PUBLIC),
-        ("http://192.168.1.5", "http://192.168.1.5/resource/", Reach.PUBLIC),
-        ("http://localhost:1", "http://localhost:1/resource/", Reach.PRIVATE),
-        ("http://127.0.0.1:1", "http://127.0.0.1:1/resource/", Reach.PRIVATE),
-    ],
-)
-async def test_public_url_is_what_the_outside_sees(
-    *, open_local: Any, make_upload: Any, context: Any, public_url: str, url: str, reach: Reach
-) -> None:
-    context.platform_on_loopback = False
-    async with open_local(public_url=public_url) as driver:
-        assert await driver.put(make_upload()) == url + make_upload().key
-        assert driver.reach is reach
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize(
-    ("host", "on_loopback", "begin", "reach"),
-    [
-        ("127.0.0.1", False, "http://127.0.0.1:", Reach.PRIVATE),
-        ("127.0.0.1", True, "http://127.0.0.1:", Reach.PUBLIC),
-        ("0.0.0.0", True, "http://127.0.0.1:", Reach.PUBLIC),
-        ("", True, "http://127.0.0.1:", Reach.PUBLIC),
-        ("::1", True, "http://[::1]:", Reach.PUBLIC),
-        ("::", True, "http://127.0.0.1:", Reach.PUBLIC),
-        ("0.0.0.0", False, "http://", None),
-    ],
-)
-async def test_without_public_url_the_url_is_where_it_listens(
-    *, open_local: Any, make_upload: Any, http: aiohttp.ClientSession, context: Any,
-    host: str, on_loopback: bool, begin: str, reach: Reach | None,
-) -> None:  # fmt: skip
-    if ":" in host and not await in_thread(has_ipv6):
-        pytest.skip("this machine has no IPv6")
-    context.platform_on_loopback = on_loopback
-    async with open_local(host=host) as driver:
-        url = await driver.put(make_upload())
-        assert url.startswith(begin)
-        assert "0.0.0.0" not in url
-        assert driver.reach is reach or reach is None
-        assert await status_of(http, url) == 200
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7"])
-async def test_a_host_that_is_not_of_this_machine_is_an_error_that_names_it(open_local: Any, host: str) -> None:
-    with pytest.raises(ConfigurationError, match=host):
-        async with open_local(host=host):
-            pass
+    assert await asyncio.to_thread(files_in, tmp_path / "resource") == []
 
 
 @pytest.mark.asyncio
@@ -462,30 +269,6 @@ async def test_a_put_costs_the_same_beside_many_objects(open_local: Any, make_up
 
 
 @pytest.mark.asyncio
-async def test_an_opening_that_is_cancelled_leaves_port_and_folder_as_they_were(
-    open_local: Any, make_upload: Any, http: aiohttp.ClientSession, tmp_path: Path
-) -> None:
-    port = await in_thread(free_port)
-
-    async def open_and_wait() -> None:
-        async with open_local(port=port):
-            await asyncio.Event().wait()
-
-    for turns in range(1, 40, 3):
-        opening = asyncio.create_task(open_and_wait())
-        for _ in range(turns):
-            await asyncio.sleep(0.0002)
-        opening.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await opening
-    async with asyncio.timeout(5):
-        while await in_thread(lambda: list((tmp_path / "resource").iterdir())):  # noqa: ASYNC110 - a thread ends
-            await asyncio.sleep(0.01)
-    async with open_local(port=port) as driver:
-        assert await status_of(http, await driver.put(make_upload())) == 200
-
-
-@pytest.mark.asyncio
 async def test_a_full_disk_is_an_error_that_says_so(
     open_local: Any, make_upload: Any, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
@@ -500,7 +283,7 @@ async def test_a_full_disk_is_an_error_that_says_so(
                 await driver.put(big)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, old)
-        names = await in_thread(files_in, tmp_path / "resource")
+        names = await asyncio.to_thread(files_in, tmp_path / "resource")
         assert big.key not in names
         assert not [name for name in names if name.endswith(".part")]
         assert await status_of(http, url) == 200

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -16,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from qqmedia import ConfigurationError, Reach, StoragePermissionError
+from tests.qqmedia_drivers.local_kit import free_port
 
 # A bot without a bot: opens the driver, puts what it is told to, says where it is, and ends when its input ends.
 CHILD = """
@@ -109,12 +109,6 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         if child.process.returncode is None:
             child.process.kill()
         await child.process.communicate()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def fetch(url: str) -> tuple[int, bytes]:
