@@ -71,5 +71,13 @@ class WebhookOptions:
 
     def differences(self, other: WebhookOptions) -> str:
         """Return which options of the listener differ, for a person; bots that share it must agree on them."""
-        names = ("certfile", "keyfile", "trusted_proxies")
-        return ", ".join(name for name in names if getattr(self, name) != getattr(other, name))
+        mine, others = self._of_the_listener(), other._of_the_listener()
+        return ", ".join(name for name, value in mine.items() if value != others[name])
+
+    def _of_the_listener(self) -> dict[str, object]:
+        """Return what the listener goes by, however it was written."""
+        return {
+            "certfile": self.certfile and os.fspath(self.certfile),
+            "keyfile": self.keyfile and os.fspath(self.keyfile),
+            "trusted_proxies": frozenset(self.proxy_networks()),
+        }

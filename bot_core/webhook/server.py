@@ -270,7 +270,10 @@ def _is_no_gibberish(record: logging.LogRecord) -> bool:
 
 def _cannot_listen(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"webhook port {port} is taken by another program; end it, or set another WebhookOptions(port=...)"
+        return (
+            f"webhook port {port} is taken by another program (or by a bot here that names another host than {host}); "
+            "end it, or set another WebhookOptions(port=...)"
+        )
     if isinstance(error, PermissionError):
         return (
             f"this user may not listen on webhook port {port}; ports below 1024 need a right (or a proxy before the "

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +56,15 @@ def test_nonsense_is_refused(given: dict[str, Any], expected: str) -> None:
 def test_nonsense_of_the_adapter_is_refused(given: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigurationError, match=expected):
         qq_group("secret", **given)
+
+
+def test_what_is_the_same_in_other_words_is_no_difference() -> None:
+    one = WebhookOptions(certfile="a.pem", keyfile=Path("k.pem"), trusted_proxies=["10.0.0.0/8", "127.0.0.1"])
+    two = WebhookOptions(certfile=Path("a.pem"), keyfile="k.pem", trusted_proxies=("127.0.0.1/32", "10.0.0.0/8"))
+    assert not one.differences(two)
+    three = WebhookOptions(certfile="b.pem", keyfile="k.pem", trusted_proxies=["10.0.0.0/8"])
+    assert one.differences(three) == "certfile, trusted_proxies"
+    assert one.differences(WebhookOptions()) == "certfile, keyfile, trusted_proxies"
 
 
 def test_refusals_are_logged_once_a_minute_at_most(caplog: pytest.LogCaptureFixture) -> None:
