@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ import pytest
 
 from qqmedia import HostedMedia, HostPolicy, MediaHost, MediaKind, StorageError, StorageUnavailableError
 from qqmedia.testing import ManualClock, MemoryDriver
+from tests.waiting import until
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels" * 20
 
@@ -46,12 +47,6 @@ async def line(*names: str, retries: int = 0, put_timeout: float = 5.0) -> Async
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(2):
-        while not condition():  # noqa: ASYNC110 - what is awaited is inside a driver
-            await asyncio.sleep(0.002)
 
 
 @pytest.mark.asyncio

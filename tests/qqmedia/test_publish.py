@@ -1,11 +1,8 @@
-"""Publishing: once for the same thing, within limits, tried again where it helps, and taken down in time."""
+"""Publishing: once for the same thing, within limits, tried again where that helps."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
-import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -21,9 +18,7 @@ from qqmedia import (
     DriverSpec,
     HostedMedia,
     HostPolicy,
-    MediaKind,
     MediaSourceError,
-    QQMediaError,
     Reach,
     StorageError,
     StoragePermissionError,
@@ -32,13 +27,9 @@ from qqmedia import (
     hookimpl,
     open_host,
 )
-from qqmedia.host import MediaHost
 from qqmedia.testing import ManualClock, MemoryDriver, memory_host
-
-PNG = b"\x89PNG\r\n\x1a\n" + b"pixels" * 20
-BIG_PNG = PNG + b"\0" * 200_000
-IMAGE = MediaKind.IMAGE
-TTL = 3600.0
+from tests.qqmedia.publishing import BIG_PNG, IMAGE, PNG, TTL, Grudging, published, turns
+from tests.waiting import until
 
 
 class PutOnly:
@@ -57,26 +48,10 @@ class PutOnly:
         yield self
 
 
-async def _publish(host: MediaHost, content: bytes = PNG) -> HostedMedia:
-    async with host.prepare(IMAGE, content) as upload:
-        return await host.publish(upload)
-
-
-async def _turns(count: int = 5) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-async def _until(condition: Any) -> None:
-    async with asyncio.timeout(2):
-        while not condition():  # noqa: ASYNC110 - what is awaited is inside a driver
-            await asyncio.sleep(0.002)
-
-
 @pytest.mark.asyncio
 async def test_the_url_answers_with_exactly_these_bytes() -> None:
     async with memory_host() as host, aiohttp.ClientSession() as http:
-        hosted = await _publish(host)
+        hosted = await published(host)
         assert hosted.reach is Reach.PUBLIC
         assert hosted.driver == "memory"
         assert hosted.url is not None
@@ -89,13 +64,13 @@ async def test_the_url_answers_with_exactly_these_bytes() -> None:
 async def test_the_same_thing_is_put_once_and_again_when_half_its_time_is_over() -> None:
     driver, clock = MemoryDriver(), ManualClock()
     async with memory_host(driver, clock=clock) as host:
-        first = await _publish(host)
+        first = await published(host)
         driver.objects.clear()  # so that `find` cannot help
         clock.advance(TTL / 2 - 1)
-        again = await _publish(host)
+        again = await published(host)
         assert (again.url, again.expires_at, len(driver.puts)) == (first.url, first.expires_at, 1)
         clock.advance(2)
-        renewed = await _publish(host)
+        renewed = await published(host)
         assert len(driver.puts) == 2
         assert renewed.expires_at == datetime.fromtimestamp(clock.time(), UTC) + timedelta(seconds=TTL)
 
@@ -104,9 +79,9 @@ async def test_the_same_thing_is_put_once_and_again_when_half_its_time_is_over()
 async def test_what_a_driver_finds_is_not_put_again(tmp_path: Path) -> None:
     driver = MemoryDriver()
     async with memory_host(driver, state_dir=tmp_path) as host:
-        first = await _publish(host)
+        first = await published(host)
     async with memory_host(driver, state_dir=tmp_path) as host:
-        second = await _publish(host)
+        second = await published(host)
     assert len(driver.puts) == 1
     assert first.upload.key == second.upload.key
 
@@ -116,10 +91,10 @@ async def test_identical_publishes_at_the_same_time_are_one_put() -> None:
     driver = MemoryDriver()
     async with memory_host(driver) as host:
         driver.stall()
-        tasks = [asyncio.create_task(_publish(host)) for _ in range(20)]
-        await _until(lambda: driver.puts)
+        tasks = [asyncio.create_task(published(host)) for _ in range(20)]
+        await until(lambda: driver.puts)
         tasks[0].cancel()  # the one that began
-        await _turns()
+        await turns()
         driver.resume()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(results[0], asyncio.CancelledError)
@@ -132,12 +107,12 @@ async def test_a_put_that_nobody_waits_for_is_cancelled() -> None:
     driver = MemoryDriver()
     async with memory_host(driver) as host:
         driver.stall()
-        task = asyncio.create_task(_publish(host))
-        await _until(lambda: driver.running)
+        task = asyncio.create_task(published(host))
+        await until(lambda: driver.running)
         task.cancel()
-        await _until(lambda: not driver.running)
+        await until(lambda: not driver.running)
         driver.resume()
-        assert (await _publish(host)).url
+        assert (await published(host)).url
 
 
 @pytest.mark.asyncio
@@ -145,9 +120,9 @@ async def test_no_more_than_concurrency_run_at_once() -> None:
     driver = MemoryDriver()
     async with memory_host(driver, policy=HostPolicy(concurrency=3)) as host:
         driver.stall()
-        tasks = [asyncio.create_task(_publish(host, PNG + bytes([n]))) for n in range(10)]
-        await _until(lambda: driver.running == 3)
-        await _turns(20)
+        tasks = [asyncio.create_task(published(host, PNG + bytes([n]))) for n in range(10)]
+        await until(lambda: driver.running == 3)
+        await turns(20)
         driver.resume()
         await asyncio.gather(*tasks)
     assert driver.most_running == 3
@@ -158,11 +133,11 @@ async def test_only_what_may_pass_is_tried_again() -> None:
     driver = MemoryDriver()
     async with memory_host(driver, policy=HostPolicy(retries=2, retry_wait=0)) as host:
         driver.fail(StorageUnavailableError("503"), StorageUnavailableError("503"))
-        await _publish(host)
+        await published(host)
         assert len(driver.puts) == 3
         driver.fail(StoragePermissionError("403"))
         with pytest.raises(StoragePermissionError):
-            await _publish(host, PNG + b"2")
+            await published(host, PNG + b"2")
         assert len(driver.puts) == 4
 
 
@@ -199,7 +174,7 @@ async def test_a_put_without_any_progress_ends_and_names_the_setting() -> None:
     policy = HostPolicy(put_timeout=0.05, retries=0)
     async with open_host("tiny", plugins=[PutOnly(never)], policy=policy) as host:
         with pytest.raises(StorageUnavailableError, match=r"did not store .*png within 0\.05\d* s; .*put_t"):
-            await _publish(host)
+            await published(host)
 
 
 @pytest.mark.asyncio
@@ -215,7 +190,7 @@ async def test_whoever_goes_on_reading_is_given_more_time() -> None:
 
     policy = HostPolicy(put_timeout=0.2, retries=0)
     async with open_host("tiny", plugins=[PutOnly(slowly)], policy=policy) as host:
-        assert (await _publish(host, PNG + b"\0" * 4_000_000)).url == "https://example.org/ok"
+        assert (await published(host, PNG + b"\0" * 4_000_000)).url == "https://example.org/ok"
 
 
 @pytest.mark.asyncio
@@ -225,12 +200,12 @@ async def test_several_drivers_are_tried_in_order() -> None:
         assert host.names == ("first", "second")
         assert host.reach is Reach.PUBLIC
         first.fail(StoragePermissionError("no"))
-        assert (await _publish(host)).driver == "second"
-        assert (await _publish(host, PNG + b"2")).driver == "first"
+        assert (await published(host)).driver == "second"
+        assert (await published(host, PNG + b"2")).driver == "first"
         first.fail(StoragePermissionError("no"))
         second.fail(StoragePermissionError("neither"))
         with pytest.raises(StoragePermissionError, match="neither"):
-            await _publish(host, PNG + b"3")
+            await published(host, PNG + b"3")
 
 
 @pytest.mark.asyncio
@@ -241,7 +216,7 @@ async def test_a_driver_that_returns_no_url_is_broken(answer: object) -> None:
 
     async with open_host("tiny", plugins=[PutOnly(put)]) as host:
         with pytest.raises(DriverBrokenError, match="expected an absolute http"):
-            await _publish(host)
+            await published(host)
 
 
 @pytest.mark.asyncio
@@ -250,48 +225,9 @@ async def test_nothing_hosted_gives_the_bytes() -> None:
         return None
 
     async with open_host("tiny", plugins=[PutOnly(put)]) as host:
-        hosted = await _publish(host)
+        hosted = await published(host)
         assert (hosted.url, hosted.reach, hosted.expires_at) == (None, Reach.PRIVATE, None)
         assert await host.get_image(PNG) == PNG
-
-
-@pytest.mark.asyncio
-async def test_an_object_is_taken_down_when_its_time_is_up_and_not_before() -> None:
-    driver, clock, seen = MemoryDriver(), ManualClock(), []
-
-    class Listener:
-        @hookimpl
-        def qqmedia_unpublished(self, media: HostedMedia) -> None:
-            seen.append(media)
-
-    async with memory_host(driver, clock=clock, plugins=[Listener()]) as host:
-        hosted = await _publish(host)
-        clock.advance(TTL / 2 + 1)
-        await _publish(host)  # found again: its life is longer now
-        clock.advance(TTL / 2 + 1)
-        await _turns(20)
-        assert driver.deleted == []
-        clock.advance(TTL / 2)
-        await _until(lambda: seen)
-        assert driver.deleted == [hosted.upload.key]
-        assert seen[0].url == hosted.url
-        await _publish(host)  # and it can come back
-        assert len(driver.puts) == 2
-
-
-@pytest.mark.asyncio
-async def test_closing_deletes_nothing_and_ends_what_runs() -> None:
-    driver = MemoryDriver()
-    async with memory_host(driver) as host:
-        await _publish(host)
-        driver.stall()
-        task = asyncio.create_task(_publish(host, BIG_PNG))
-        await _until(lambda: driver.running)
-    with pytest.raises(QQMediaError, match="closed while"):
-        await task
-    assert driver.deleted == []
-    assert driver.running == 0
-    assert [one.get_name() for one in asyncio.all_tasks() if "qqmedia" in one.get_name()] == []
 
 
 @pytest.mark.asyncio
@@ -308,36 +244,14 @@ async def test_a_follower_stores_its_own_content_when_the_leader_took_his_away()
         return "https://example.org/ok"
 
     async with open_host("tiny", plugins=[PutOnly(put)]) as host:
-        leader = asyncio.create_task(_publish(host))
-        await _until(lambda: tries)
-        follower = asyncio.create_task(_publish(host))
-        await _turns()
+        leader = asyncio.create_task(published(host))
+        await until(lambda: tries)
+        follower = asyncio.create_task(published(host))
+        await turns()
         leader.cancel()
-        await _turns()
+        await turns()
         go.set()
         assert (await follower).url == "https://example.org/ok"
-
-
-@pytest.mark.asyncio
-async def test_listeners_hear_of_it_and_their_faults_fail_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    seen: list[HostedMedia] = []
-
-    class Careful:
-        @hookimpl
-        def qqmedia_published(self, media: HostedMedia) -> None:
-            seen.append(media)
-
-    class Careless:
-        @hookimpl(tryfirst=True)
-        def qqmedia_published(self) -> None:
-            raise ValueError("what have I done")
-
-    async with memory_host(plugins=[Careful(), Careless()]) as host:
-        with caplog.at_level(logging.ERROR):
-            hosted = await _publish(host)
-    assert [one.url for one in seen] == [hosted.url]
-    assert "Careless" in caplog.text
-    assert "qqmedia_published" in caplog.text
 
 
 class Own(MemoryDriver):
@@ -373,120 +287,17 @@ async def test_a_picture_takes_two_hops_into_threads_at_most(monkeypatch: pytest
         assert hops == []
 
 
-class Grudging(MemoryDriver):
-    """Finds and deletes only as it is told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.finding: Exception | None = None
-        self.deleting: Exception | None = None
-        self.may_delete = asyncio.Event()
-        self.may_delete.set()
-
-    async def find(self, upload: Upload, /) -> str | None:
-        if self.finding:
-            raise self.finding
-        return await super().find(upload)
-
-    async def delete(self, key: str, /) -> None:
-        self.running_deletes = True
-        await self.may_delete.wait()
-        await super().delete(key)
-        if self.deleting:
-            raise self.deleting
-
-    running_deletes = False
-
-
-@pytest.mark.asyncio
-async def test_what_is_being_deleted_is_stored_again_only_when_it_is_gone() -> None:
-    driver, clock = Grudging(), ManualClock()
-    async with memory_host(driver, clock=clock) as host:
-        hosted = await _publish(host)
-        driver.may_delete.clear()
-        clock.advance(TTL + 1)
-        await _until(lambda: driver.running_deletes)
-        again = asyncio.create_task(_publish(host))
-        await _turns(20)
-        assert len(driver.puts) == 1
-        driver.may_delete.set()
-        assert (await again).url == hosted.url
-        await _until(lambda: driver.deleted)
-        assert hosted.upload.key in driver.objects
-
-
 @pytest.mark.asyncio
 async def test_a_driver_that_cannot_look_is_asked_to_put() -> None:
     driver = Grudging()
     async with memory_host(driver) as host:
         for error in (StorageUnavailableError("no answer"), StoragePermissionError("put only"), TimeoutError()):
             driver.finding = error
-            assert (await _publish(host, PNG + repr(error).encode())).url
+            assert (await published(host, PNG + repr(error).encode())).url
         driver.finding = KeyError("ETag")
         with pytest.raises(StorageError, match=r"could not look for .*ETag"):
-            await _publish(host, PNG + b"bug")
+            await published(host, PNG + b"bug")
     assert len(driver.puts) == 3
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("error", [StoragePermissionError("put only"), KeyError("bug"), TimeoutError()])
-async def test_an_object_that_cannot_be_deleted_is_a_line_in_the_log(
-    error: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
-    driver, clock = Grudging(), ManualClock()
-    driver.deleting = error
-    async with memory_host(driver, clock=clock) as host:
-        first = await _publish(host)
-        second = await _publish(host, PNG + b"2")
-        clock.advance(TTL + 1)
-        await _until(lambda: len(driver.deleted) == 2)
-        await _turns()
-        assert set(driver.deleted) == {first.upload.key, second.upload.key}
-        assert (await _publish(host)).url
-    lines = [record.getMessage() for record in caplog.records if "stays there" in record.getMessage()]
-    assert len(lines) == 2
-    assert all("driver 'memory' could not delete" in line for line in lines)
-
-
-@pytest.mark.asyncio
-async def test_what_is_being_stored_again_when_its_time_is_up_is_not_deleted() -> None:
-    driver, clock = MemoryDriver(), ManualClock()
-    async with memory_host(driver, clock=clock) as host:
-        hosted = await _publish(host)
-        driver.objects.clear()
-        clock.advance(TTL - 1)
-        driver.stall()
-        renewing = asyncio.create_task(_publish(host))
-        await _until(lambda: driver.running)
-        clock.advance(2)
-        await _turns(20)
-        assert driver.deleted == []
-        driver.resume()
-        await renewing
-        clock.advance(TTL - 1)
-        await _turns(20)
-        assert driver.deleted == []
-        clock.advance(2)
-        await _until(lambda: driver.deleted == [hosted.upload.key])
-
-
-@pytest.mark.asyncio
-async def test_what_was_stored_again_while_it_waited_to_be_deleted_is_not_deleted() -> None:
-    driver, clock = Grudging(), ManualClock()
-    async with memory_host(driver, clock=clock) as host:
-        contents = {
-            (await _publish(host, content)).upload.key: content for content in (PNG + bytes([n]) for n in range(12))
-        }
-        driver.may_delete.clear()
-        clock.advance(TTL + 1)
-        await _until(lambda: driver.running_deletes)  # a few at once, and in the order of their keys
-        renewed = await _publish(host, contents[max(contents)])
-        driver.may_delete.set()
-        await _until(lambda: len(driver.deleted) >= 11)
-        await _turns(20)
-        assert renewed.upload.key not in driver.deleted
-        clock.advance(TTL + 1)
-        await _until(lambda: renewed.upload.key in driver.deleted)
 
 
 @pytest.mark.asyncio
@@ -504,7 +315,7 @@ async def test_a_large_upload_is_a_file_like_any_other_to_the_driver() -> None:
 
     content = PNG + b"0123456789" * 200_000
     async with open_host("tiny", plugins=[PutOnly(put)]) as host:
-        await _publish(host, content)
+        await published(host, content)
     assert seen == [True, len(content), len(content), 5, content[5:8], (len(content), True, True)]
 
 
@@ -513,22 +324,5 @@ async def test_every_retry_is_a_line_in_the_log_that_says_why(caplog: pytest.Log
     driver = MemoryDriver()
     async with memory_host(driver) as host:
         driver.fail(StorageUnavailableError("503 slow down"))
-        await _publish(host)
+        await published(host)
     assert "driver 'memory': 503 slow down; trying again (1)" in caplog.text
-
-
-@pytest.mark.asyncio
-async def test_what_is_remembered_has_a_bound() -> None:
-    """Of two hundred pictures of 200 KB only the last few are kept, to be compared with what comes next."""
-    driver = MemoryDriver()
-    async with memory_host(driver) as host:
-        await _publish(host)
-        tracemalloc.start()
-        try:
-            for number in range(200):
-                await _publish(host, BIG_PNG + bytes([number]))
-            driver.objects.clear()
-            gc.collect()
-            assert tracemalloc.get_traced_memory()[0] < 4 * 1024 * 1024 + 2 * len(BIG_PNG)
-        finally:
-            tracemalloc.stop()

@@ -22,6 +22,7 @@ import pytest_asyncio
 from qqmedia import MediaHost, MediaKind, QQMediaError, open_host
 from qqmedia.testing import make_content
 from qqmedia.threads import Threads, _Pool
+from tests.waiting import until
 
 MakeThreads: TypeAlias = Callable[..., Threads]
 # Hashed in a thread.
@@ -72,13 +73,6 @@ def threads_for() -> Iterator[MakeThreads]:
     yield make
     for threads in made:
         threads.close(ClosedError)
-
-
-async def until(seen: Callable[[], object]) -> None:
-    """Wait for something that only threads know."""
-    async with asyncio.timeout(10):
-        while not seen():  # noqa: ASYNC110 - nobody could set an event
-            await asyncio.sleep(0.002)
 
 
 def alive() -> set[threading.Thread]:

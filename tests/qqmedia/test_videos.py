@@ -24,6 +24,7 @@ from qqmedia.videos import VideoOptions
 from qqmedia.videos._boxes import read_tracks
 from tests.decoders import children
 from tests.lag import assert_loop_goes_on
+from tests.waiting import until_in_thread
 
 VIDEO = MediaKind.VIDEO
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -128,12 +129,6 @@ def codecs(content: bytes) -> tuple[str, ...]:
         for stream in opened.streams:
             assert list(opened.decode(stream)) if stream.type == "video" else True
         return tuple(stream.codec_context.name for stream in opened.streams)
-
-
-async def until(seen: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not await asyncio.to_thread(seen):  # noqa: ASYNC110 - only the system knows
-            await asyncio.sleep(0.005)
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -376,7 +371,7 @@ async def test_cancelling_ends_the_child_at_once(stand_in: Callable[[str], None]
     await asyncio.to_thread(stand_in, "exec sleep 30")
     async with memory_host() as host:
         task = asyncio.create_task(prepared(host, WEBM), name="to be cancelled")
-        await until(children)
+        await until_in_thread(children)
         began = time.perf_counter()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -391,7 +386,7 @@ async def test_closing_the_host_ends_the_child(stand_in: Callable[[str], None]) 
     await asyncio.to_thread(stand_in, "exec sleep 30")
     async with memory_host() as host:
         task = asyncio.create_task(prepared(host, WEBM), name="left behind")
-        await until(children)
+        await until_in_thread(children)
         await host.aclose()
         assert await asyncio.to_thread(children) == []
         with pytest.raises(Exception, match="the media host was closed"):

@@ -34,6 +34,7 @@ from qqmedia.testing import MemoryDriver, Resolved, memory_host
 from tests.bot_core.qq_group.conftest import mp4, png, wav
 from tests.bot_core.qq_group.uploading import outbox, sha256, web_server
 from tests.fakes.tls import make_private_ca
+from tests.waiting import until
 
 LARGE = png(side=600) + bytes(2000)
 
@@ -51,12 +52,6 @@ async def host(driver: MemoryDriver) -> AsyncIterator[MediaHost]:
 
 def warnings(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
     return [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING and words in one.getMessage()]
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - nobody tells when a background task has logged
-            await asyncio.sleep(0.005)
 
 
 async def media(sandbox: Sandbox) -> Any:

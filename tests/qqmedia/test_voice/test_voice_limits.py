@@ -17,6 +17,7 @@ from voice_media import raw_wav, run_ffmpeg, speech, wav_file
 from qqmedia.errors import ConfigurationError, MediaError, MediaFormatError, MediaSourceError, MediaTooLargeError
 from qqmedia.voice import SilkEncoder, VoiceOptions
 from tests.decoders import children
+from tests.waiting import until_in_thread
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -33,13 +34,6 @@ def no_encoder_threads() -> bool:
     return not encoder_threads()
 
 
-async def until(seen: Callable[[], object]) -> None:
-    """Wait for something that only the system knows."""
-    async with asyncio.timeout(10):
-        while not await asyncio.to_thread(seen):  # noqa: ASYNC110 - nobody could set an event
-            await asyncio.sleep(0.005)
-
-
 @pytest.fixture(scope="session")
 def long_flac(ffmpeg: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Half an hour of a tone, as a small file."""
@@ -54,7 +48,7 @@ async def test_cancelling_ends_the_child_at_once(with_ffmpeg: None, long_flac: P
     content = await asyncio.to_thread(long_flac.read_bytes)
     async with SilkEncoder(VoiceOptions(max_seconds=3600)) as encoder:
         task = asyncio.create_task(encoder.encode(content), name="to be cancelled")
-        await until(children)
+        await until_in_thread(children)
         assert await asyncio.to_thread(os.listdir, temp_folder)
         began = time.perf_counter()
         task.cancel()
@@ -81,7 +75,7 @@ async def test_thirty_timeouts_leave_nothing(
     assert {type(result) for result in results} == {MediaError}
     assert "within 0.02 s" in str(results[0])
     assert "QQMEDIA_SILK_TIMEOUT" in str(results[0])
-    await until(no_encoder_threads)
+    await until_in_thread(no_encoder_threads)
     assert await asyncio.to_thread(os.listdir, temp_folder) == []
     assert await asyncio.to_thread(open_files) <= files + 1  # the selector of a loop may have come meanwhile
 
@@ -91,13 +85,13 @@ async def test_thirty_timeouts_leave_nothing(
 async def test_cancelling_pyav_ends_the_thread(with_pyav: None, long_flac: Path) -> None:
     async with SilkEncoder(VoiceOptions(max_seconds=3600)) as encoder:
         task = asyncio.create_task(encoder.encode(long_flac), name="to be cancelled")
-        await until(encoder_threads)
+        await until_in_thread(encoder_threads)
         began = time.perf_counter()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert time.perf_counter() - began < 0.5
-    await until(no_encoder_threads)
+    await until_in_thread(no_encoder_threads)
 
 
 @pytest.mark.asyncio
@@ -105,7 +99,7 @@ async def test_cancelling_ends_the_encoding_too() -> None:
     noise = await asyncio.to_thread(random.Random(1).randbytes, 24_000 * 2 * 600)
     async with SilkEncoder(VoiceOptions(max_seconds=600)) as encoder:
         task = asyncio.create_task(encoder.encode(raw_wav(1, 16, 24_000, 1, noise)), name="ten minutes of noise")
-        await until(encoder_threads)
+        await until_in_thread(encoder_threads)
         await asyncio.sleep(0.1)
         assert not task.done()
         began = time.perf_counter()
@@ -113,7 +107,7 @@ async def test_cancelling_ends_the_encoding_too() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert time.perf_counter() - began < 0.5
-    await until(no_encoder_threads)
+    await until_in_thread(no_encoder_threads)
 
 
 @pytest.mark.asyncio
@@ -122,13 +116,13 @@ async def test_closing_ends_what_is_running(stand_in: Callable[[str], None]) -> 
     await asyncio.to_thread(stand_in, "exec sleep 30")
     encoder = SilkEncoder()
     tasks = [asyncio.create_task(encoder.encode(b"ID3\x00" + bytes([n])), name=f"voice {n}") for n in range(5)]
-    await until(children)
+    await until_in_thread(children)
     async with asyncio.timeout(5):
         await encoder.aclose()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(result, MediaError) and "closed meanwhile" in str(result) for result in results)
     assert await asyncio.to_thread(children) == []
-    await until(no_encoder_threads)
+    await until_in_thread(no_encoder_threads)
     await encoder.aclose()
     with pytest.raises(RuntimeError, match="closed"):
         await encoder.encode(b"x")
@@ -144,7 +138,7 @@ async def test_all_encoders_share_threads_which_are_as_many_as_there_are_process
             assert 1 <= len(encoder_threads()) <= max(os.cpu_count() or 1, len(every))
         assert encoder_threads()
         assert (await last.encode(wav_file(speech(0.3)))).data
-    await until(no_encoder_threads)
+    await until_in_thread(no_encoder_threads)
 
 
 @pytest.mark.asyncio
@@ -155,14 +149,14 @@ async def test_an_encoder_that_is_closed_waits_for_its_own_work_alone(stand_in: 
     tasks = [
         asyncio.create_task(one.encode(b"ID3\x00" + bytes([n])), name="voice") for n, one in enumerate((first, last))
     ]
-    await until(children)
+    await until_in_thread(children)
     async with asyncio.timeout(5):
         await first.aclose()
         assert not tasks[1].done()
         await last.aclose()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(result) for result in results} == {MediaError}
-    await until(no_encoder_threads)
+    await until_in_thread(no_encoder_threads)
 
 
 @pytest.mark.asyncio
@@ -172,7 +166,7 @@ async def test_an_encoder_whose_voices_hang_keeps_no_other_from_its_work(stand_i
     sound, processors = wav_file(speech(0.1)), os.cpu_count() or 1
     async with SilkEncoder() as hung, SilkEncoder() as other, asyncio.timeout(10):
         busy = [asyncio.create_task(hung.encode(b"ID3\x00" + bytes([n])), name="busy") for n in range(processors + 1)]
-        await until(lambda: len(children()) == processors)
+        await until_in_thread(lambda: len(children()) == processors)
         voices = await asyncio.gather(*(other.encode(sound) for _ in range(3)))
         assert [voice.info.seconds for voice in voices] == [pytest.approx(0.1, abs=0.03)] * 3
         assert not any(task.done() for task in busy)
@@ -186,11 +180,11 @@ async def test_who_waits_for_a_turn_loses_no_time_of_his_own(stand_in: Callable[
     sound, processors = wav_file(speech(0.1)), os.cpu_count() or 1
     async with SilkEncoder() as hung, SilkEncoder(VoiceOptions(timeout=0.3)) as other, asyncio.timeout(10):
         busy = [asyncio.create_task(hung.encode(b"ID3\x00" + bytes([n])), name="busy") for n in range(processors)]
-        await until(lambda: len(children()) == processors)
+        await until_in_thread(lambda: len(children()) == processors)
         hangs, given_up, waits = (
             asyncio.create_task(other.encode(one), name="voice") for one in (b"ID3\x01", sound, sound)
         )
-        await until(lambda: len(children()) == processors + 1)
+        await until_in_thread(lambda: len(children()) == processors + 1)
         given_up.cancel()
         await asyncio.wait([given_up], timeout=0.1)  # at once: there is nothing to be stopped
         assert given_up.cancelled()
