@@ -36,7 +36,9 @@ _SHUTDOWN_SECONDS: Final = 1.0
 # What is left of a body that was refused is read for so long, so that the sender sees the answer.
 _LINGER_SECONDS: Final = 1.0
 
-_JSON: Final = {"Content-Type": "application/json"}
+# A stranger does not learn which versions of what answer here.
+_NAMELESS: Final = {"Server": ""}
+_JSON: Final = {"Content-Type": "application/json", **_NAMELESS}
 _TAKEN: Final = b'{"op":12,"d":0}'
 _NO_ROOM: Final = b'{"op":12,"d":1}'
 
@@ -252,7 +254,7 @@ async def _body(request: web.BaseRequest, seconds: float) -> bytes:
 
 
 def _closing(status: int) -> web.Response:
-    response = web.Response(status=status)
+    response = web.Response(status=status, headers=_NAMELESS)
     response.force_close()
     return response
 

@@ -182,6 +182,21 @@ async def test_missing_and_malformed_headers_are_refused(
     assert not events.got
 
 
+async def test_no_answer_tells_what_runs_here(receiver: WebhookReceiver) -> None:
+    body, moment = b'{"op":13,"d":{"plain_token":"x","event_ts":"1"}}', str(int(time.time()))
+    right = {
+        "X-Bot-Appid": APPID,
+        "X-Signature-Timestamp": moment,
+        "X-Signature-Ed25519": BotKey.of(SECRET).sign(moment.encode() + body),
+    }
+    async with aiohttp.ClientSession() as http:
+        for path, headers, status in (("/qqbot", {}, 401), ("/", {}, 404), ("/qqbot", right, 200)):
+            url = f"http://127.0.0.1:{receiver.port}{path}"
+            async with http.post(url, data=body, headers=headers) as response:
+                assert (response.status, response.headers["Server"]) == (status, "")
+                assert "aiohttp" not in str(response.raw_headers)
+
+
 @pytest.mark.parametrize("name", ["X-Bot-Appid", "X-Signature-Ed25519", "X-Signature-Timestamp"])
 @pytest.mark.parametrize("other", [None, "1"])
 async def test_a_header_that_is_there_twice_is_refused(
