@@ -18,6 +18,8 @@ from bot_core.chain import Chain
 from bot_core.message import Event, Message
 from bot_core.qq_group import QQGroupAdapter, QQGroupChainBuilderOptions, qq_group
 from bot_core.sandbox import Sandbox
+from qqmedia import HostPolicy, MediaHost
+from qqmedia.testing import MemoryDriver, memory_host
 
 Answer: TypeAlias = Callable[[Message], Chain | None]
 
@@ -118,3 +120,15 @@ def start(sandbox: Sandbox, tmp_path: Any) -> Start:
 
 
 Handler: TypeAlias = Callable[[Message], Awaitable[None]]
+
+
+@pytest.fixture
+def driver() -> MemoryDriver:
+    return MemoryDriver()
+
+
+@pytest_asyncio.fixture
+async def host(driver: MemoryDriver) -> AsyncIterator[MediaHost]:
+    """A host whose driver a test makes fail; it gives up at once."""
+    async with memory_host(driver, policy=HostPolicy(retry_wait=0.0, retries=0, put_timeout=0.2)) as host:
+        yield host
