@@ -104,8 +104,8 @@ def explain_command(
             typer.echo(line)
     for code in unknown:
         typer.echo(
-            f"{code}: not a code that is known here. An error with it is judged by its HTTP status; the platform's\n"
-            "support can tell more from the trace id in the log line. | 未知错误码，请凭日志中的 trace id 咨询平台。",
+            f"{code}: not a code that is known here. An error with it is judged by its HTTP status; the platform's"
+            " support can tell more from the trace id in the log line. | 未知错误码，请凭日志中的 trace id 咨询平台。",
             err=True,
         )
     if unknown:

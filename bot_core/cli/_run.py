@@ -67,11 +67,23 @@ def _execute(file: Path) -> dict[str, Any]:
     except (QQMediaError, BotError, OSError):  # one line tells them
         raise
     except Exception as error:
+        if (told := _only_one(error)) is not None:
+            raise told from error
         if debug:
             raise
         _show(error, file)
         raise typer.Exit(1) from None
     return program.__dict__
+
+
+def _only_one(error: Exception) -> Exception | None:
+    """Return what a `TaskGroup` of the file failed of, where that is ours alone."""
+    if not isinstance(error, ExceptionGroup) or error.split((QQMediaError, BotError))[1] is not None:
+        return None
+    first: Exception = error
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    return first
 
 
 def _read(file: Path) -> bytes:

@@ -43,7 +43,7 @@ def sandbox_command(
     ] = None,
     limits: Annotated[bool, typer.Option("--limits", help="Keep the documented rates and quotas.")] = False,
     no_proactive: Annotated[bool, typer.Option("--no-proactive", help="Refuse messages that answer nothing.")] = False,
-    inline_limit: Annotated[int, typer.Option(help="Largest request body in MiB; above it: 413.")] = 10,
+    inline_limit: Annotated[int, typer.Option(min=1, help="Largest request body in MiB; above it: 413.")] = 10,
     option: Annotated[
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE: any other option, e.g. max_concurrency=2; as often as wanted."),

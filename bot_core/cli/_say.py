@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -11,6 +12,7 @@ import typer
 from bot_core.cli._printing import accept_any_text, print_all, print_line
 from bot_core.cli._sandbox import DEFAULT_PORT
 from bot_core.errors import SandboxError
+from qqmedia.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -52,6 +54,8 @@ def say_command(
 
     Exit code 1 if nothing does.
     """
+    if not 0 <= wait < math.inf:
+        raise ConfigurationError(f"--wait must be a number of seconds from 0 on, got {wait:g}")
     body: dict[str, Any] = {
         "text": text, "user": user, "at": not no_at, "private": private, "quote": quote,
         "connect_timeout": wait,

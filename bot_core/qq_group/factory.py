@@ -10,7 +10,7 @@ from bot_core.qq_group.adapter import QQGroupAdapter
 from bot_core.qq_group.builders import Builder
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
 from bot_core.qq_group.reply import ReplyLimits
-from bot_core.qq_group.settings import AdapterSettings
+from bot_core.qq_group.settings import AdapterSettings, check_appid
 from bot_core.webhook import WebhookOptions
 
 __all__ = ("qq_group",)
@@ -120,6 +120,7 @@ def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
     )
 
     def adapter(appid: str, token: str = "") -> QQGroupAdapter:  # noqa: ARG001 - the retired fixed token is not sent
+        check_appid(appid)
         return QQGroupAdapter(appid, settings)
 
     return adapter

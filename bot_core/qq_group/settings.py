@@ -21,7 +21,7 @@ from qqmedia import ConfigurationError
 from qqmedia.guard import NameResolver
 from qqmedia.proxy import check_proxy
 
-__all__ = ("AdapterSettings", "Platform")
+__all__ = ("AdapterSettings", "Platform", "check_appid")
 
 # Shorter pieces would be mentions and nothing else.
 _LEAST_TEXT: Final = 100
@@ -154,6 +154,18 @@ def check_secret(secret: object) -> None:
         raise ConfigurationError(f"client_secret must be text, got {type(secret).__name__}")
     if any(one.isspace() for one in secret):
         raise ConfigurationError("client_secret has a space or a line break in it; copy it once more")
+
+
+def check_appid(appid: str) -> None:
+    """Refuse what cannot be an AppID.
+
+    Raises:
+        ConfigurationError: It says where there is one.
+    """
+    if not appid:
+        raise ConfigurationError("appid is empty; it is the AppID of the bot's page on q.qq.com: AmiyaBot(appid=...)")
+    if any(one.isspace() for one in appid):
+        raise ConfigurationError(f"appid has a space or a line break in it: {appid!r:.80}; copy it once more")
 
 
 def check_shards(index: int, shards: int | str) -> None:

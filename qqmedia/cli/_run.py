@@ -57,6 +57,8 @@ def _line(error: Exception, known: tuple[type[Exception], ...], words: list[str]
     """Return what to say about it, which may be nothing; `None`: nobody expected it."""
     if isinstance(error, OSError) and error.errno == errno.EPIPE:  # `qqmedia drivers | head -1`
         return ""
+    if isinstance(error, OSError) and type(error).__module__ == "builtins" and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror  # a number tells nobody
     if isinstance(error, (QQMediaError, OSError, *known)):
         return " ".join(str(error).split()) or type(error).__name__
     from qqmedia.cli._usage import usage_line  # noqa: PLC0415 - it needs typer, which `qqmedia drivers` does without

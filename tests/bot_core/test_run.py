@@ -22,9 +22,18 @@ bot = AmiyaBot(appid="1", adapter=qq_group(client_secret={secret!r}))
 pytestmark = [pytest.mark.asyncio, pytest.mark.blocking]  # child processes are started by the loop itself
 
 
-async def start(folder: Path, sandbox: Sandbox, secret: str, *options: str) -> Process:
+GROUP = """
+import asyncio
+async def main():
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(bot.start())
+asyncio.run(main())
+"""
+
+
+async def start(folder: Path, sandbox: Sandbox, secret: str, *options: str, more: str = "") -> Process:
     file = folder / "my_bot.py"
-    file.write_text(BOT.format(secret=secret), "utf-8")
+    file.write_text(BOT.format(secret=secret) + more, "utf-8")
     environment = os.environ | sandbox.environment | {"NO_COLOR": "1", "QQMEDIA_LOCAL_PORT": "0"}
     program = "from bot_core.cli import main; main()"
     return await asyncio.create_subprocess_exec(
@@ -32,9 +41,10 @@ async def start(folder: Path, sandbox: Sandbox, secret: str, *options: str) -> P
     )
 
 
-async def test_a_refused_login_is_one_line_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", ["", GROUP])
+async def test_a_refused_login_is_one_line_and_nothing_else(tmp_path: Path, more: str) -> None:
     async with Sandbox.open(ONLY) as sandbox:
-        bot = await start(tmp_path, sandbox, "wrong")
+        bot = await start(tmp_path, sandbox, "wrong", more=more)
         _, err = await bot.communicate()
     assert (bot.returncode, err.count(b"\n")) == (1, 1)
     assert err.startswith(b"error: ")

@@ -59,6 +59,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
             "Invalid value for '--wait': Input should be a valid number, unable to parse string as a number; got 'abc'",
         ),
         (
+            "qqbot sandbox --inline-limit 0",
+            "Invalid value for '--inline-limit': Input should be greater than or equal to 1; got '0'",
+        ),
+        (
             "qqbot explain",
             "Invalid value: give a code, such as 850026, or --page. See `qqbot explain --help`.",
         ),
@@ -70,6 +74,17 @@ def test_wrong_arguments_are_told_in_a_line(run: Run, command: str, said: str) -
     assert err.startswith(f"error: {said}")
     assert err.count("\n") == 1
     assert re.search(r" See `(qqmedia|qqbot)( \S+)? --help`\.\n$", err)
+
+
+def test_a_wait_that_is_none_and_a_file_that_is_none_are_told_in_the_words_of_the_command(
+    run: Run, tmp_path: Path
+) -> None:
+    assert run("qqbot say hi --wait -1") == (2, "", "error: --wait must be a number of seconds from 0 on, got -1\n")
+    (tmp_path / "file").touch()
+    code, out, err = run(f"qqmedia new-driver ok --into {tmp_path / 'file' / 'there'}")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {tmp_path / 'file' / 'there'}")
+    assert "Errno" not in err
 
 
 def test_debug_shows_where_it_was_found_out_and_keeps_the_exit_code(run: Run) -> None:

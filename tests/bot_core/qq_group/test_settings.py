@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bot_core import AmiyaBot
 from bot_core.qq_group import QQGroupChainBuilderOptions, qq_group
 from bot_core.qq_group.settings import AdapterSettings, Platform
 from qqmedia import ConfigurationError
@@ -114,6 +115,15 @@ def test_only_what_differs_from_the_default_counts_as_given() -> None:
         "public_url": "https://m",
     }
     assert QQGroupChainBuilderOptions(server_config={"a": 1}).server_settings() == {"http_server_options": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [(None, "appid is empty"), ("", "appid is empty"), ("102\n", r"appid has .* line break in it: '102")],
+)
+def test_an_appid_that_is_none_is_told_where_the_bot_is_made(given: str | None, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        AmiyaBot(given, adapter=qq_group("s"))
 
 
 def test_options_that_contradict_each_other_are_refused() -> None:
