@@ -212,7 +212,7 @@ class Handling:
             logger.error("%s failed%s: %s", what, author_line(error), describe_error(error))
             logger.debug("the traceback of it", exc_info=error)
         else:
-            logger.error("%s failed: %s", what, error, exc_info=error)
+            logger.error("%s failed: %s", what, str(error) or type(error).__name__, exc_info=error)
         for function in self._books.exception_handlers(error):
             try:
                 await call(function, error, self._bot.instance, data)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from typing import Any
 
 import pytest
 
 from bot_core import AmiyaBot, Message, qq_group
+from tests.fakes.adapter import make_bot, running
 
 
 def test_a_handler_that_never_gets_a_message_is_told_with_its_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -46,3 +48,22 @@ def test_what_would_stop_every_message_is_refused_where_it_is_written(given: Any
         bot.on_message(**given)
     with pytest.raises(TypeError, match="set_prefix_keywords takes a word or a list of words; got 5"):
         bot.set_prefix_keywords(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.asyncio
+async def test_an_error_without_words_is_told_by_its_class(caplog: pytest.LogCaptureFixture) -> None:
+    bot, adapter = make_bot()
+    told = asyncio.Event()
+
+    @bot.on_message(keywords="late")
+    async def late(data: Message) -> None:
+        raise TimeoutError
+
+    @bot.on_exception()
+    async def tell(error: Exception, instance: Any, data: Any) -> None:
+        told.set()
+
+    async with running(bot):
+        await adapter.say("late")
+        await asyncio.wait_for(told.wait(), 5)
+    assert [message for message in caplog.messages if message.endswith("late failed: TimeoutError")]
