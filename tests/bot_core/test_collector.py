@@ -28,6 +28,35 @@ async def test_what_was_there_is_left_alone_until_the_last_bot_has_ended() -> No
 
 
 @pytest.mark.asyncio
+async def test_what_is_new_is_looked_through_less_often_until_the_last_bot_has_ended() -> None:
+    before = gc.get_threshold()
+    first, _ = make_bot()
+    second, _ = make_bot()
+    async with running(first):
+        async with running(second):
+            assert gc.get_threshold() == (10_000, *before[1:])
+        assert gc.get_threshold() == (10_000, *before[1:])
+    assert gc.get_threshold() == before
+
+
+@pytest.mark.parametrize("own", [0, 50_000])
+@pytest.mark.asyncio
+async def test_a_threshold_of_the_authors_own_stays(own: int) -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(own)
+    try:
+        bot, _ = make_bot()
+        async with running(bot):
+            assert gc.get_threshold()[0] == own
+        assert gc.get_threshold()[0] == own
+        async with running(make_bot()[0]):
+            gc.set_threshold(5_000)  # by a handler, say
+        assert gc.get_threshold()[0] == 5_000
+    finally:
+        gc.set_threshold(*before)
+
+
+@pytest.mark.asyncio
 async def test_what_comes_later_is_collected_as_ever() -> None:
     class Node:
         myself: Node
