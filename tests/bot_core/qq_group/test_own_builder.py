@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ from tests.bot_core.qq_group.conftest import Start, png
 from tests.bot_core.qq_group.uploading import sha256
 
 pytestmark = pytest.mark.asyncio
+
+# Whoever asks for `domain` before the server is open reads the settings there and then, and loads this: not in a loop.
+importlib.import_module("pydantic_settings")
 
 
 @pytest.fixture
