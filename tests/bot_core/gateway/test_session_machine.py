@@ -13,8 +13,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from bot_core.gateway.actions import Action, AskTurn, Reconnect, Send, Stop
-from bot_core.gateway.close_codes import CLOSE_CODES
+from bot_core.gateway.actions import Action, AskTurn, Deliver, Online, Reconnect, Send, Stop
+from bot_core.gateway.close_codes import CLOSE_CODES, CloseAction, look_up
 from bot_core.gateway.session import GatewaySession, Phase
 from bot_core.openapi.values import Intents, as_int
 
@@ -44,9 +44,15 @@ class GatewayMachine(RuleBasedStateMachine):
         self.last_identify = -math.inf
         self.given: set[str] = set()
         self.buried: set[str] = set()
+        self.vain_resumes = 0
+        self.empty_ends: list[float] = []
+        self.brought = 0
+        self.phase = self.session.phase
         self.last = (self.session.session_id, self.session.seq)
 
     def take(self, actions: Iterable[Action]) -> None:
+        actions = list(actions)
+        went_live = any(isinstance(action, Online) for action in actions)
         for action in actions:
             assert not self.stopped
             match action:
@@ -57,20 +63,39 @@ class GatewayMachine(RuleBasedStateMachine):
                     assert resume == (self.session.session_id is not None)
                     self.connected, self.connect_at = False, self.now + delay
                     self.asked = False
+                    self.count_an_end()
                 case AskTurn():
                     assert self.session.session_id is None
                     self.asked = True
                 case Stop():
                     self.connected, self.stopped, self.connect_at = False, True, None
-                case _:
+                case Online(resumed):
                     assert self.connected
+                    self.vain_resumes = 0
+                    if not resumed:
+                        self.empty_ends.clear()
+                case Deliver():
+                    assert self.connected
+                    self.brought += not went_live and self.session.phase in {Phase.LIVE, Phase.RESUMING}
+        self.phase = self.session.phase
         self.watch_sequence()
+
+    def count_an_end(self) -> None:
+        """Five connections of one session in 300 s that brought nothing are the end of it."""
+        if self.phase in {Phase.LIVE, Phase.RESUMING}:
+            self.empty_ends = [] if self.brought else [*self.empty_ends, self.now]
+            recent = [end for end in self.empty_ends if end > self.now - 300]
+            assert len(recent) < 5 or self.session.session_id is None
+        if self.session.session_id is None:
+            self.empty_ends.clear()
 
     def sent(self, frame: dict[str, Any]) -> None:
         if frame["op"] == 6:
             assert frame["d"]["session_id"] == self.session.session_id
             assert frame["d"]["session_id"] in self.given - self.buried
             assert frame["d"]["seq"] == (self.session.seq or 0)
+            self.vain_resumes += 1
+            assert self.vain_resumes <= 3
         elif frame["op"] == 2:
             assert self.session.session_id is None
             assert self.asked
@@ -98,6 +123,7 @@ class GatewayMachine(RuleBasedStateMachine):
         if opens:
             self.connected, self.connect_at = True, None
             self.session.opened("T", self.now)
+            self.phase, self.brought = self.session.phase, 0
         else:
             self.take(self.session.unreachable("refused", self.now))
 
@@ -170,9 +196,49 @@ class GatewayMachine(RuleBasedStateMachine):
     def close(self, code: int | None) -> None:
         resuming, before = self.session.phase is Phase.RESUMING, self.session.session_id
         self.take(self.session.closed(code, self.now))
-        if resuming and code not in {None, 1006} and before is not None:
+        if resuming and code not in {None, 1006, 4004} and before is not None:  # 4004 is the token's fault
             assert self.session.session_id is None
             self.buried.add(before)
+        if code is not None and look_up(code).action is CloseAction.IDENTIFY and before is not None:
+            assert self.session.session_id is None
+            self.buried.add(before)
+
+    @precondition(lambda self: self.connect_at is not None and self.session.session_id is not None)
+    @rule(
+        ends=st.lists(st.sampled_from([None, 4004, 4009, 4902, "op 9", "hung"]), min_size=1, max_size=6),
+        live=st.booleans(),
+    )
+    def connections_that_bring_nothing(self, ends: list[int | str | None], live: bool) -> None:
+        for end in ends:
+            if self.session.session_id is None or self.stopped:
+                return
+            self.connect(opens=True)
+            self.hello(41250)
+            if live:
+                self.event("RESUMED", None)
+            if end == "op 9":
+                self.invalid_session(data=True)
+            elif end == "hung":
+                while self.connected:
+                    self.wait_for_the_deadline(blocked=False)
+            else:
+                self.close(end if isinstance(end, int) else None)
+
+    @precondition(lambda self: self.connect_at is not None and self.session.session_id is None)
+    @rule(ends=st.lists(st.sampled_from([None, 4004, 4006, 4900, "op 9"]), min_size=1, max_size=4), live=st.booleans())
+    def sessions_that_end_at_once(self, ends: list[int | str | None], live: bool) -> None:
+        for end in ends:
+            if self.session.session_id is not None or self.stopped:
+                return
+            self.connect(opens=True)
+            self.hello(41250)
+            self.its_turn_comes()
+            if live:
+                self.ready("A", 1)
+            if end == "op 9":
+                self.invalid_session(data=False)
+            else:
+                self.close(end if isinstance(end, int) else None)
 
     @precondition(lambda self: self.connected)
     @rule(blocked=st.booleans())
@@ -206,5 +272,5 @@ class GatewayMachine(RuleBasedStateMachine):
 def test_the_session_survives_anything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, logger="bot_core.gateway")
     run_state_machine_as_test(
-        GatewayMachine, settings=settings(max_examples=100, stateful_step_count=40, deadline=None)
+        GatewayMachine, settings=settings(max_examples=300, stateful_step_count=40, deadline=None)
     )
