@@ -58,7 +58,8 @@ class ChunkOptions:
         Raises:
             ConfigurationError: It names the option.
         """
-        if self.block_bytes <= 0:
+        block: object = self.block_bytes
+        if not (isinstance(block, int) and block > 0):
             raise ConfigurationError(f"chunks: block_bytes must be more than 0, got {self.block_bytes!r}")
         for name, allowed in (
             ("block_size_form", ("mixed", "number", "string")),

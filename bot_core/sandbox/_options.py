@@ -156,15 +156,17 @@ class SandboxOptions:
         Raises:
             ConfigurationError: It names the option.
         """
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if isinstance(value, (int, float)) and not value >= 0:
-                raise ConfigurationError(f"{one.name} must be 0 or more, got {value!r}")
         for name in ("token_lifetime_seconds", "fetch_timeout_seconds", "inline_body_bytes", "heartbeat_interval_ms",
                      "heartbeat_silence_seconds", "media_total_bytes", "hard_bytes", "kept",
                      "remembered_messages", "max_concurrency", "recommended_shards", "least_shards"):  # fmt: skip
-            if getattr(self, name) <= 0:
-                raise ConfigurationError(f"{name} must be more than 0, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and value > 0):  # NaN is not
+                raise ConfigurationError(f"{name} must be more than 0, got {value!r}")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            number = isinstance(value, (int, float))
+            if (number or one.type in ("int", "float")) and not (number and value >= 0):
+                raise ConfigurationError(f"{one.name} must be 0 or more, got {value!r}")
         for name, allowed in (("markdown_pictures", ("fetch", "refuse", "ignore")), ("audit", ("", "pass", "reject"))):
             if getattr(self, name) not in allowed:
                 raise ConfigurationError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")

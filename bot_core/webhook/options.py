@@ -42,11 +42,13 @@ class WebhookOptions:
     def __post_init__(self) -> None:
         if type(self.port) is not int or not 0 <= self.port <= _HIGHEST_PORT:
             raise ConfigurationError(f"webhook port must be a number from 0 to {_HIGHEST_PORT}, got {self.port!r}")
-        if not self.path.startswith("/") or not self.path.isascii() or any(sign in self.path for sign in "?# "):
+        path: object = self.path
+        if not (isinstance(path, str) and path.startswith("/") and path.isascii()) or set(path) & set("?# "):
             raise ConfigurationError(f"webhook path must be like '/qqbot', got {self.path!r}")
         if self.keyfile is not None and self.certfile is None:
             raise ConfigurationError("webhook keyfile is the key of certfile, which is missing")
-        if self.max_age_seconds is not None and self.max_age_seconds <= 0:
+        age: object = self.max_age_seconds
+        if age is not None and not (isinstance(age, (int, float)) and age > 0):
             raise ConfigurationError(
                 f"webhook max_age_seconds must be more than 0, or None for no limit, got {self.max_age_seconds!r}"
             )

@@ -217,6 +217,8 @@ async def test_a_port_that_is_taken_is_named() -> None:
         ({"inline_body_bytes": 0}, "inline_body_bytes"),
         ({"kept": -1}, "kept"),
         ({"max_concurrency": 0}, "max_concurrency must be more than 0, got 0"),
+        ({"max_concurrency": "3"}, "max_concurrency must be more than 0, got '3'"),
+        ({"identify_window_seconds": "3"}, "identify_window_seconds must be 0 or more, got '3'"),
         ({"connection_lifetime_seconds": -1}, "connection_lifetime_seconds must be 0 or more, got -1"),
         ({"identify_window_seconds": float("nan")}, "identify_window_seconds must be 0 or more, got nan"),
         ({"accounts": (SandboxAccount(appid="1"), SandboxAccount(appid="1"))}, "accounts"),

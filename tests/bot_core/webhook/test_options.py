@@ -31,6 +31,8 @@ def test_the_defaults_are_the_documented_ones() -> None:
         ({"port": True}, "got True"),
         ({"path": "qqbot"}, "path must be like '/qqbot', got 'qqbot'"),
         ({"path": "/qqbot?a=b"}, "path must be like"),
+        ({"path": 5}, "path must be like '/qqbot', got 5"),
+        ({"max_age_seconds": "300"}, "max_age_seconds must be more than 0, .* got '300'"),
         ({"path": "/一"}, "path must be like"),
         ({"keyfile": "key.pem"}, "certfile, which is missing"),
         ({"max_age_seconds": 0}, "max_age_seconds must be more than 0"),
