@@ -152,7 +152,7 @@ async def _save(http: aiohttp.ClientSession, base: str, arrived: dict[str, Any],
 
 
 async def _explain_silence(http: aiohttp.ClientSession, base: str, wait: float, said: dict[str, Any]) -> None:
-    """Say what the bot tried since then, and was refused."""
+    """Say what the bot tried since then, and was refused, and what its webhook did not take."""
     state = await _call(http, "GET", f"{base}/sandbox/state")
     refused = [
         entry for entry in state["refused"] if entry["at"] >= said["at"] and entry["appid"] in ("", said["appid"])
@@ -161,5 +161,10 @@ async def _explain_silence(http: aiohttp.ClientSession, base: str, wait: float, 
     lines += [
         (f"  refused since then: {entry['path']} {entry['status']} {entry['code']} {entry['message']}", "red")
         for entry in refused[-3:]
+    ]
+    lines += [
+        (f"  {entry['url']} did not take it, try {entry['number']}: {entry['why']}", "red")
+        for entry in state.get("undelivered", ())
+        if entry["event_id"] == said["event_id"]
     ]
     await asyncio.to_thread(print_all, lines)

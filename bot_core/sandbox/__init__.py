@@ -26,6 +26,7 @@ from bot_core.sandbox._values import (
     Recalled,
     Refused,
     Said,
+    Undelivered,
     UploadCall,
 )
 from bot_core.sandbox._webhook import Webhook, WebhookTry
@@ -52,6 +53,7 @@ __all__ = (
     "Sandbox",
     "SandboxAccount",
     "SandboxOptions",
+    "Undelivered",
     "UploadCall",
     "Webhook",
     "WebhookTry",

@@ -27,6 +27,7 @@ from bot_core.sandbox._control_json import (
     recalled_json,
     refused_json,
     said_json,
+    undelivered_json,
     upload_call_json,
 )
 from bot_core.sandbox._faults import FAULT_KINDS, Fault, FaultMode
@@ -137,6 +138,7 @@ class Control:
             "calls": dict(sandbox.calls),
             "arrived": sandbox.arrived[-1].number if sandbox.arrived else 0,
             "refused": [refused_json(entry) for entry in list(sandbox.refused)[-_SHOWN:]],
+            "undelivered": [undelivered_json(entry) for entry in list(sandbox.undelivered)[-_SHOWN:]],
             "recalled": [recalled_json(entry) for entry in list(sandbox.recalled)[-_SHOWN:]],
             "acknowledged": [acknowledged_json(entry) for entry in list(sandbox.acknowledged)[-_SHOWN:]],
         }

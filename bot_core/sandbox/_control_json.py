@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bot_core.sandbox._values import Acknowledged, Arrived, Recalled, Refused, Said, UploadCall
+from bot_core.sandbox._values import Acknowledged, Arrived, Recalled, Refused, Said, Undelivered, UploadCall
 
-__all__ = ("acknowledged_json", "arrival_json", "recalled_json", "refused_json", "said_json", "upload_call_json")
+__all__ = (
+    "acknowledged_json",
+    "arrival_json",
+    "recalled_json",
+    "refused_json",
+    "said_json",
+    "undelivered_json",
+    "upload_call_json",
+)
 
 # What stands in the place of a token that came.
 _LEFT_OUT: Final = "***"
@@ -52,6 +60,19 @@ def acknowledged_json(entry: Acknowledged) -> Mapping[str, Any]:
         "code": entry.code,
         "seconds": entry.seconds,
         "in_time": entry.in_time,
+    }
+
+
+def undelivered_json(entry: Undelivered) -> Mapping[str, Any]:
+    """Return a request that a webhook did not take."""
+    return {
+        "appid": entry.appid,
+        "event_id": entry.event_id,
+        "url": entry.url,
+        "number": entry.number,
+        "last": entry.last,
+        "why": entry.why,
+        "at": entry.at,
     }
 
 

@@ -19,7 +19,7 @@ from bot_core.sandbox._routes import GATEWAY_PATH, STORAGE_PATH
 from bot_core.sandbox._storage import Storage
 from bot_core.sandbox._streams import StreamDesk
 from bot_core.sandbox._tokens import TokenDesk
-from bot_core.sandbox._webhook import Webhooks
+from bot_core.sandbox._webhooks import Webhooks
 
 __all__ = ("Desks", "Face")
 
@@ -34,7 +34,7 @@ class Desks:
         self.record = Record(options.kept)
         self.tokens = TokenDesk(options)
         self.gateway = Gateway(options, self.names, self.tokens, faults, self.record)
-        self.webhooks = Webhooks(faults)
+        self.webhooks = Webhooks(faults, self.record)
         self.files = FileDesk(options, self.names, store, fetcher)
         self.images = ImageDesk(options, self.names)
         self.messages = MessageDesk(

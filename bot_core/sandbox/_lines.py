@@ -16,6 +16,7 @@ from bot_core.sandbox._values import (
     Recalled,
     Refused,
     Said,
+    Undelivered,
 )
 
 __all__ = ("Line", "Lines", "human_size")
@@ -52,12 +53,8 @@ class Lines:
                 return self._said_line(happening)
             case Arrived():
                 return self._arrived_line(happening)
-            case Refused():
-                code = f" {happening.code}" if happening.code else ""
-                return (
-                    f"{_clock(happening.at)} refused: {happening.path} {happening.status}{code} {happening.message}",
-                    "red",
-                )
+            case Refused() | Undelivered():
+                return _failure(happening), "red"
             case Recalled():
                 return f"{_clock(happening.at)} {self._bot_name} took a message back ({happening.id})", "dim"
             case Acknowledged():
@@ -92,6 +89,15 @@ class Lines:
         took = "unasked" if since is None else f"{(arrived.monotonic - since) * 1000:.0f} ms"
         where = _chat(arrived.chat, arrived.target)
         return f"{_clock(arrived.at)} [{where}] {self._bot_name}: {'  '.join(parts)}  ({took})", "green"
+
+
+def _failure(happening: Refused | Undelivered) -> str:
+    if isinstance(happening, Undelivered):
+        given_up = ", the last one: it is given up" if happening.last else ""
+        which = f"not taken by {happening.url}, try {happening.number}{given_up}"
+        return f"{_clock(happening.at)} {which}: {happening.why}"
+    code = f" {happening.code}" if happening.code else ""
+    return f"{_clock(happening.at)} refused: {happening.path} {happening.status}{code} {happening.message}"
 
 
 def _media(media: ArrivedMedia) -> str:

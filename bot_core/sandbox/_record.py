@@ -9,7 +9,17 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from bot_core.sandbox._signal import Signal
-from bot_core.sandbox._values import Acknowledged, Arrived, Connection, Happening, Recalled, Refused, Said, UploadCall
+from bot_core.sandbox._values import (
+    Acknowledged,
+    Arrived,
+    Connection,
+    Happening,
+    Recalled,
+    Refused,
+    Said,
+    Undelivered,
+    UploadCall,
+)
 
 __all__ = ("Record",)
 
@@ -22,6 +32,7 @@ class Record:
         self.refused: deque[Refused] = deque(maxlen=kept)
         self.recalled: deque[Recalled] = deque(maxlen=kept)
         self.acknowledged: deque[Acknowledged] = deque(maxlen=kept)
+        self.undelivered: deque[Undelivered] = deque(maxlen=kept)
         self.upload_calls: deque[UploadCall] = deque(maxlen=kept)
         self.calls: Counter[str] = Counter()
         self._numbers = itertools.count(1)
@@ -57,6 +68,8 @@ class Record:
                 self.recalled.append(happening)
             case Acknowledged():
                 self.acknowledged.append(happening)
+            case Undelivered():
+                self.undelivered.append(happening)
             case Said() | Connection():
                 pass
         if self._listeners:

@@ -19,6 +19,7 @@ __all__ = (
     "Recalled",
     "Refused",
     "Said",
+    "Undelivered",
     "UploadCall",
 )
 
@@ -256,5 +257,28 @@ class Connection:
     at: float
 
 
-Happening: TypeAlias = Said | Arrived | Refused | Recalled | Acknowledged | Connection
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undelivered:
+    """A webhook did not take an event, this time.
+
+    Attributes:
+        appid: The bot.
+        event_id: Of the event.
+        url: The address.
+        number: Counts the requests for this event from 1.
+        last: Whether it was the last one: the event is given up.
+        why: What came instead of an ACK.
+        at: Wall clock, in seconds.
+    """
+
+    appid: str
+    event_id: str
+    url: str
+    number: int
+    last: bool
+    why: str
+    at: float
+
+
+Happening: TypeAlias = Said | Arrived | Refused | Recalled | Acknowledged | Connection | Undelivered
 """What a listener hears."""

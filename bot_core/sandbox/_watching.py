@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from bot_core.errors import SandboxError
 from bot_core.sandbox._desks import Face
 from bot_core.sandbox._media import StoredMedia
-from bot_core.sandbox._values import Acknowledged, Arrived, Happening, Recalled, Refused, Said, UploadCall
+from bot_core.sandbox._values import Acknowledged, Arrived, Happening, Recalled, Refused, Said, Undelivered, UploadCall
 
 __all__ = ("Watching",)
 
@@ -41,6 +41,11 @@ class Watching(Face):
     def acknowledged(self) -> Sequence[Acknowledged]:
         """Pressed buttons that were acknowledged, oldest first."""
         return self._desks.record.acknowledged
+
+    @property
+    def undelivered(self) -> Sequence[Undelivered]:
+        """Requests that webhooks did not take, oldest first."""
+        return self._desks.record.undelivered
 
     @property
     def calls(self) -> Counter[str]:
@@ -101,8 +106,12 @@ class Watching(Face):
         away = "" if connected else "; the bot is not connected"
         return (
             f"{len(answers)} of {count} answers to {said.text!r} within {timeout:g} s ({came}){away}"
-            f"{self._last_refusals(said.appid)}"
+            f"{self._last_refusals(said.appid)}{self._last_undelivered(said)}"
         )
+
+    def _last_undelivered(self, said: Said) -> str:
+        tries = [one for one in self.undelivered if one.event_id == said.event_id]
+        return f"; {tries[-1].url} did not take it: {tries[-1].why}" if tries else ""
 
     def _last_refusals(self, appid: str | None) -> str:
         entries = [entry for entry in self.refused if appid in (None, entry.appid) or not entry.appid][-3:]

@@ -21,10 +21,12 @@ from bot_core.openapi.values import Opcode
 from bot_core.sandbox._answers import encode
 from bot_core.sandbox._faults import FaultMode, Faults
 from bot_core.sandbox._options import KNOWN_INTENTS
+from bot_core.sandbox._record import Record
 from bot_core.sandbox._session import Session
+from bot_core.sandbox._values import Undelivered
 from qqmedia import ConfigurationError
 
-__all__ = ("Webhook", "WebhookTry", "Webhooks")
+__all__ = ("Webhook", "WebhookTry")
 
 _OK: Final = 200
 # What is kept of an answer, and of requests that were made.
@@ -90,6 +92,7 @@ class Webhook:
         pause_seconds: float,
         tls: ssl.SSLContext | None,
         faults: Faults,
+        record: Record,
         session: Callable[[], Session | None] | None,
     ) -> None:
         self.appid = appid
@@ -103,6 +106,7 @@ class Webhook:
         self._timeout_seconds = timeout_seconds
         self._pause_seconds = pause_seconds
         self._faults = faults
+        self._record = record
         self._session = session  # over which every event goes besides
         self._late: list[tuple[str, bytes]] = []
         self._tls: ssl.SSLContext | bool = tls if tls is not None else True
@@ -209,28 +213,34 @@ class Webhook:
             for number in range(1, self.retries + 2):
                 if number > 1:
                     await asyncio.sleep(self._pause_seconds)
-                if await self._try(body, event_id, number):
+                why = await self._try(body, event_id, number)
+                if not why:
                     break
+                self._complain(event_id, number, why)
 
-    async def _try(self, body: bytes, event_id: str, number: int) -> bool:
-        """Make one request for an event, or let it go wrong; return whether that is the end of it."""
+    async def _try(self, body: bytes, event_id: str, number: int) -> str:
+        """Make one request for an event, or let it go wrong; return why it is to be sent again, or nothing."""
         fault = self._faults.take("webhook") if self._faults else None
         if fault is not None and fault.mode is FaultMode.CUT:
+            why = f"not sent: {fault.message}"
             self.tries.append(
-                WebhookTry(
-                    event_id=event_id,
-                    number=number,
-                    status=None,
-                    answer=b"",
-                    seconds=0.0,
-                    error=f"not sent: {fault.message}",
-                )
+                WebhookTry(event_id=event_id, number=number, status=None, answer=b"", seconds=0.0, error=why)
             )
-            return False
+            return why
         if fault is not None:
             await asyncio.sleep(fault.seconds)
         made = await self.post(body, event_id=event_id, number=number)
-        return made.accepted and (fault is None or fault.mode is not FaultMode.LOSE_ANSWER)
+        if not made.accepted:
+            return made.error or (f"it answered {made.status}" if made.status != _OK else 'it answered "d":1')
+        return f"answer lost: {fault.message}" if fault is not None and fault.mode is FaultMode.LOSE_ANSWER else ""
+
+    def _complain(self, event_id: str, number: int, why: str) -> None:
+        last = number > self.retries
+        self._record.note(
+            Undelivered(
+                appid=self.appid, event_id=event_id, url=self.url, number=number, last=last, why=why, at=time.time()
+            )
+        )
 
     async def _exchange(self, body: bytes, headers: Mapping[str, str]) -> tuple[int | None, bytes, str]:
         timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
@@ -243,91 +253,6 @@ class Webhook:
             return None, b"", f"no answer within {self._timeout_seconds:g} s"
         except aiohttp.ClientError as error:
             return None, b"", str(error)
-
-
-class Webhooks:
-    """The addresses of all bots."""
-
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-        self._http: aiohttp.ClientSession | None = None
-        self._by_appid: dict[str, Webhook] = {}
-
-    @property
-    def appids(self) -> set[str]:
-        """The bots that have one."""
-        return set(self._by_appid)
-
-    def get(self, appid: str | None) -> Webhook | None:
-        """Return the address of this bot, or the only one that there is."""
-        if appid is None:
-            return next(iter(self._by_appid.values())) if len(self._by_appid) == 1 else None
-        return self._by_appid.get(appid)
-
-    async def use(
-        self,
-        appid: str,
-        url: str,
-        secret: str,
-        *,
-        retries: int,
-        timeout_seconds: float,
-        pause_seconds: float,
-        ca_file: str | None,
-        session: Callable[[], Session | None] | None,
-    ) -> Webhook:
-        """Validate an address, and send the bot's events there from now on.
-
-        Raises:
-            SandboxError: The validation failed, the secret is empty, or `ca_file` cannot be used.
-            ValueError: A number makes no sense.
-        """
-        if type(retries) is not int or retries < 0 or not timeout_seconds > 0 or not pause_seconds >= 0:
-            raise ValueError(
-                "a webhook's retries and pause must be 0 or more, and its timeout more than 0, "
-                f"got {retries=}, pause={pause_seconds!r}, timeout={timeout_seconds!r}"
-            )
-        try:
-            tls = await asyncio.to_thread(ssl.create_default_context, cafile=ca_file) if ca_file is not None else None
-        except OSError as error:  # ssl.SSLError is one
-            raise SandboxError(f"ca_file {ca_file} cannot be used: {error.strerror or error}") from error
-        if self._http is None:
-            self._http = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        webhook = Webhook(
-            self._http,
-            appid,
-            url,
-            secret,
-            retries=retries,
-            timeout_seconds=timeout_seconds,
-            pause_seconds=pause_seconds,
-            tls=tls,
-            faults=self._faults,
-            session=session,
-        )
-        await webhook.validate()
-        before = self._by_appid.get(appid)
-        self._by_appid[appid] = webhook
-        if before is not None:
-            await before.close()
-        return webhook
-
-    async def drop(self, appid: str) -> bool:
-        """Send the events of a bot over the gateway again; return whether they went elsewhere."""
-        webhook = self._by_appid.pop(appid, None)
-        if webhook is None:
-            return False
-        await webhook.close()
-        return True
-
-    async def close(self) -> None:
-        """Give up what is under way, and disconnect."""
-        for webhook in self._by_appid.values():
-            await webhook.close()
-        self._by_appid.clear()
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
 
 
 def _now() -> str:

@@ -14,8 +14,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from bot_core.cli._say import _speak
 from bot_core.errors import SandboxError
 from bot_core.sandbox import Sandbox
+from bot_core.sandbox._lines import Lines
 from bot_core.webhook.signature import BotKey
 
 pytestmark = pytest.mark.asyncio
@@ -223,6 +225,35 @@ async def test_an_ack_that_gets_lost_a_request_that_does_and_one_that_is_late(
     lost, sent = (one for one in webhook.tries if one.event_id == said.event_id)
     assert (lost.number, lost.status, lost.error) == (1, None, "not sent: a fault that was asked for")
     assert (sent.number, sent.status) == (2, 200)
+    assert [(one.number, one.last, one.why) for one in sandbox.undelivered] == [
+        (1, False, "answer lost: a fault that was asked for"),
+        (2, False, "answer lost: a fault that was asked for"),
+        (1, False, "not sent: a fault that was asked for"),
+    ]
+
+
+async def test_what_a_webhook_does_not_take_is_told_to_whoever_waits(
+    sandbox: Sandbox, address: Address, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def refuse(number: int) -> web.Response:
+        return web.Response(status=401) if number == 1 else web.Response(text='{"op":12,"d":1}')
+
+    lines: list[str] = []
+    stop = sandbox.subscribe(lambda happening: lines.append(Lines("bot").line(happening)[0]))
+    address.answer = refuse
+    webhook = await sandbox.use_webhook(address.url, SECRET, retries=1, pause=0.001)
+    said = await sandbox.say("hi")
+    await webhook.settled()
+    stop()
+    assert lines[1].endswith(f" not taken by {address.url}, try 1: it answered 401")
+    assert lines[2].endswith(f' not taken by {address.url}, try 2, the last one: it is given up: it answered "d":1')
+    with pytest.raises(TimeoutError, match=r'did not take it: it answered "d":1'):
+        await sandbox.replies(said, timeout=0.01)
+    async with aiohttp.ClientSession() as http, http.get(f"{sandbox.api_base}/sandbox/state") as answer:
+        [_, last] = (await answer.json())["undelivered"]
+    assert (last["event_id"], last["number"], last["last"]) == (said.event_id, 2, True)
+    assert not await _speak(sandbox.api_base, {"text": "hi again"}, 0.1, None)
+    assert f'  {address.url} did not take it, try 1: it answered "d":1' in capsys.readouterr().out
 
 
 async def test_events_come_twice_or_late_by_webhook_too(sandbox: Sandbox, address: Address) -> None:
