@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -98,7 +99,15 @@ def _private(path: str, flags: int) -> int:
 
 def default_key(secret: bytes, kind: MediaKind, sha256: str, extension: str) -> str:
     """Return 64 hexadecimal digits, a dot, and the extension."""
-    return f"{hmac.digest(secret, f'{kind.value}:{sha256}'.encode(), 'sha256').hex()}.{extension}"
+    # Not `hmac.digest`: that lets go of the interpreter, which a thread that writes a picture may then keep.
+    name = _keyed(secret).copy()
+    name.update(f"{kind.value}:{sha256}".encode())
+    return f"{name.hexdigest()}.{extension}"
+
+
+@lru_cache(maxsize=8)
+def _keyed(secret: bytes) -> hmac.HMAC:
+    return hmac.new(secret, digestmod="sha256")
 
 
 def valid_key(key: object) -> str:

@@ -22,6 +22,8 @@ _LONGEST_WAIT_SECONDS: Final = 3600
 
 _ACCEPTED: Final = frozenset({201, 202})
 
+_decode: Final = json.JSONDecoder().decode
+
 
 def read_answer(
     call: str, path: str, *, status: int, headers: Mapping[str, str], body: bytes, success: str = "", secret: str = ""
@@ -43,11 +45,12 @@ def read_answer(
         OpenAPIError: The subclass that the code, else the status, stands for.
     """
     try:
-        answer = json.loads(body) if body else {}
+        answer = _decoded(body) if body else {}
     except (ValueError, RecursionError):
         answer = None
     fields: dict[str, Any] = answer if isinstance(answer, dict) else {}
-    code, err_code = as_int(fields.get("code"), 0), as_int(fields.get("err_code"), 0)
+    code = as_int(fields["code"], 0) if "code" in fields else 0
+    err_code = as_int(fields["err_code"], 0) if "err_code" in fields else 0
     if 200 <= status < 300 and answer is not None:  # noqa: PLR2004 - what HTTP calls success
         refused = (code or err_code) and not (success and fields.get(success))
         if not refused or status in _ACCEPTED or _is_accepted(code):
@@ -70,6 +73,11 @@ def read_answer(
         path=path,
         retry_after=_seconds(headers.get("Retry-After")),
     )
+
+
+def _decoded(body: bytes) -> Any:
+    """Decode JSON; as a rule an object in UTF-8, which needs no look at what encoding it may be."""
+    return _decode(body.decode("utf-8", "surrogatepass")) if body.startswith(b"{") else json.loads(body)
 
 
 def no_answer(call: str, path: str, error: BaseException, *, seconds: float | None) -> OpenAPIError:

@@ -8,6 +8,7 @@ import json as json_module
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -149,7 +150,7 @@ class OpenAPIClient:
         fields.update({name: value for name, value in given.items() if value is not None})
         path = _chat(target, "files")
         body = _with_file_data(fields, file_data)
-        limit = self._files_timeout if timeout is None else aiohttp.ClientTimeout(total=timeout)
+        limit = self._files_timeout if timeout is None else _total(timeout)
         if timeout is None and isinstance(file_data, Base64Source):
             slow = _IDLE_SECONDS + file_data.size / _SLOWEST_BYTES_PER_SECOND
             limit = aiohttp.ClientTimeout(total=max(limit.total or 0, slow))
@@ -366,10 +367,11 @@ class OpenAPIClient:
         elif body is not None:  # named here, so that aiohttp need not look for what fits
             data = aiohttp.BytesPayload(body) if len(body) <= _LARGE_BODY_BYTES else io.BytesIO(body)
         try:
-            async with self._http.request(
+            response = await self._http.request(
                 method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
-            ) as response:
-                answer, status, answer_headers = await response.read(), response.status, response.headers
+            )
+            answer = await response.read()  # which gives the connection back, or closes it
+            status, answer_headers = response.status, response.headers
         except aiohttp.ClientResponseError as error:  # its repr shows the request's headers, and so the token
             raise no_answer(call, path, error, seconds=None) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -391,6 +393,12 @@ class _Request(NamedTuple):
     timeout: aiohttp.ClientTimeout
 
 
+@lru_cache(64)
+def _total(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds)
+
+
+@lru_cache(1024)
 def _chat(target: Target, what: str) -> str:
     """Return the path; an openid is not always made of letters and digits."""
     return f"/v2/{target.scene.value}/{quote(target.openid, safe='')}/{what}"

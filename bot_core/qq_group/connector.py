@@ -23,11 +23,8 @@ class LastUsedFirst(ProxyConnector):
 
     def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
         # There is no public way. Where aiohttp comes to keep them otherwise, its own order holds.
-        before = len(self._idle(key))
+        idle = getattr(self, "_conns", {}).get(key, ())
+        before = len(idle)
         super()._release(key, protocol, should_close=should_close or before >= _MOST_IDLE)
-        idle = self._idle(key)
-        if isinstance(idle, deque) and len(idle) > before:  # else it was closed
+        if before and len(idle) > before and isinstance(idle, deque):  # else it was closed, or is the only one
             idle.rotate(1)
-
-    def _idle(self, key: Any) -> Any:
-        return getattr(self, "_conns", {}).get(key, ())

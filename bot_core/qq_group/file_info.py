@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 __all__ = ("FileInfoKey", "FileInfoStore", "MemoryFileInfoStore", "usable_seconds")
@@ -37,8 +38,13 @@ class FileInfoKey(NamedTuple):
 
     def digest(self) -> bytes:
         """Return a short name of this key, to find things by."""
-        joined = "\0".join((self.appid, self.scene, str(self.file_type), self.sha256, self.chat))
-        return hashlib.blake2b(joined.encode(), digest_size=_DIGEST_BYTES).digest()
+        return _digest(self)
+
+
+@lru_cache(maxsize=256)  # looked up before an upload, and put after it
+def _digest(key: FileInfoKey) -> bytes:
+    joined = "\0".join((key.appid, key.scene, str(key.file_type), key.sha256, key.chat))
+    return hashlib.blake2b(joined.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 class FileInfoStore(Protocol):

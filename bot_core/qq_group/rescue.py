@@ -51,10 +51,12 @@ class Rescue:
 
     def passes_over(self, url: str) -> bool:
         """Return whether the platform could not fetch from this URL's host a short while ago."""
-        return self._until.runs(_host(url))
+        return bool(self._until) and self._until.runs(_host(url))
 
     def passes_over_host(self, host: SupportsPublish) -> bool:
         """Return whether this media host failed a short while ago, or the platform could not fetch what it gave."""
+        if not self._until:  # as a rule nothing has failed
+            return False
         return self._until.runs(str(id(host))) or self._until.runs(self._last_host.get(id(host), ""))
 
     def gave(self, host: SupportsPublish, url: str) -> None:
@@ -111,6 +113,9 @@ class _Times:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._ends: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._ends)
 
     def set(self, name: str, seconds: float) -> None:
         self._ends[name] = self._clock() + seconds

@@ -22,7 +22,7 @@ from qqmedia import (
 )
 from qqmedia_drivers.local._box import Box, ServerOptions, boxes_of, joining
 
-__all__ = ("Folder", "Found", "StoredObject", "WriteStopped", "disk_errors")
+__all__ = ("Folder", "Found", "Stop", "StoredObject", "WriteStopped", "disk_errors")
 
 _CHUNK_BYTES: Final = 1 << 18  # stays in the cache of a processor between reading and writing
 # For how long closing waits for writes that are under way: they look at their stop flag once a chunk.
@@ -34,6 +34,17 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", er
 
 class WriteStopped(Exception):  # noqa: N818 - not an error: whoever waited was cancelled
     """The write was given up; nothing of it is left."""
+
+
+@dataclass(slots=True)
+class Stop:
+    """Asks a write to stop: a thread cannot be cancelled, so it looks at this.
+
+    Attributes:
+        asked: Whether it is to stop.
+    """
+
+    asked: bool = False
 
 
 @dataclass(slots=True)
@@ -109,7 +120,7 @@ class Folder:
         self._closing = False
         self._undeleted: set[Path] = set()
 
-    def put(self, owner: object, name: str, upload: Upload, clock: Callable[[], float], stop: threading.Event) -> None:
+    def put(self, owner: object, name: str, upload: Upload, clock: Callable[[], float], stop: Stop) -> None:
         """Store the upload under `name` for its `ttl` and claim it for `owner`; bytes that are there are kept.
 
         Few calls into the system: at each the interpreter is given to the event loop, and has to be waited for.
@@ -117,10 +128,10 @@ class Folder:
         Raises:
             StorageError: The disk refused.
             MediaSourceError: The upload cannot be read any more.
-            WriteStopped: `stop` was set, or the folder is being closed.
+            WriteStopped: It was asked to, or the folder is being closed.
         """
         seconds = upload.ttl.total_seconds()
-        if self._extend(owner, name, _Claim(clock() + seconds, clock)):
+        if name in self.objects and self._extend(owner, name, _Claim(clock() + seconds, clock)):
             return
         file, temporary = self._begin()
         try:
@@ -135,7 +146,7 @@ class Folder:
                 self.objects[name] = stored
         except BaseException as error:
             with suppress(OSError):
-                temporary.unlink()
+                os.unlink(temporary)  # noqa: PTH108 - to make a `Path` of it takes as long as a call into the system
             if isinstance(error, OSError):
                 what = f"{upload.filename} cannot be stored in {self._options.resource_path}"
                 raise _translated(error, what) from error
@@ -192,7 +203,7 @@ class Folder:
             stored.claims[owner] = claim
             return True
 
-    def _begin(self) -> tuple[int, Path]:
+    def _begin(self) -> tuple[int, str]:
         """Return a new file, open for writing, and its path."""
         with self._lock:
             if self._closing:
@@ -206,12 +217,12 @@ class Folder:
             self._writing += 1
             return begun
 
-    def _new_file(self) -> tuple[int, Path]:
+    def _new_file(self) -> tuple[int, str]:
         self._serial += 1
-        path = self._box.path / f"{self._serial}.part"
+        path = f"{self._box.path}{os.sep}{self._serial}.part"
         return os.open(path, _NEW_FILE, 0o666), path
 
-    def _begin_anew(self) -> tuple[int, Path]:
+    def _begin_anew(self) -> tuple[int, str]:
         self.objects.clear()
         try:
             with joining(self._options.resource_path):
@@ -227,9 +238,10 @@ class Folder:
     def _end(self) -> None:
         with self._idle:
             self._writing -= 1
-            self._idle.notify_all()
+            if self._closing:
+                self._idle.notify_all()
 
-    def _write(self, file: int, upload: Upload, stop: threading.Event) -> None:
+    def _write(self, file: int, upload: Upload, stop: Stop) -> None:
         """Write all of the upload and close the file."""
         size = 0
         try:
@@ -248,8 +260,8 @@ class Folder:
                 f"{upload.filename} changed while it was being stored: {size} bytes, not {upload.size}"
             )
 
-    def _check(self, stop: threading.Event) -> None:
-        if self._closing or stop.is_set():
+    def _check(self, stop: Stop) -> None:
+        if self._closing or stop.asked:
             raise WriteStopped
 
     def _release(self, owner: object, name: str) -> None:
@@ -278,16 +290,17 @@ class Folder:
 
 
 def _write_all(file: int, chunk: bytes) -> None:
-    rest = memoryview(chunk)
-    while rest:
-        rest = rest[os.write(file, rest) :]
+    written = os.write(file, chunk)
+    while written < len(chunk):
+        written += os.write(file, memoryview(chunk)[written:])
 
 
-def _replace(temporary: Path, path: Path) -> None:
+def _replace(part: str, path: Path) -> None:
     try:
-        temporary.replace(path)
+        os.replace(part, path)  # noqa: PTH105 - as above
     except PermissionError:
         # Windows, while the same object is being downloaded: same name, same bytes.
+        temporary = Path(part)
         status = temporary.stat()
         if not path.exists() or path.stat().st_size != status.st_size:
             raise
@@ -296,7 +309,7 @@ def _replace(temporary: Path, path: Path) -> None:
         temporary.unlink()
 
 
-def _set_expiry(path: Path, expires_at: float) -> None:
+def _set_expiry(path: Path | str, expires_at: float) -> None:
     """Write down when the object expires, for the other processes: as its modification time."""
     nanoseconds = int(expires_at * 1e9)
     os.utime(path, ns=(nanoseconds, nanoseconds))

@@ -172,7 +172,8 @@ def _requested_range(request: web.BaseRequest, name: str, size: int) -> tuple[in
 
     Several ranges, and what cannot be read, are answered with the whole object, as the standard allows.
     """
-    wanted = _RANGE.fullmatch(request.headers.get("Range", "")) if request.method == "GET" else None
+    asked = request.headers.get("Range")
+    wanted = _RANGE.fullmatch(asked) if asked and request.method == "GET" else None
     if wanted is None or request.headers.get("If-Range", f'"{name}"') != f'"{name}"':
         return None
     first, last = wanted.groups()

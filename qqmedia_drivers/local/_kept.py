@@ -6,7 +6,6 @@ It lies under ``resource/.qqmedia/kept/`` until somebody deletes it by hand.
 from __future__ import annotations
 
 import os
-import threading
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 
 from qqmedia import MediaSourceError, Upload
 from qqmedia_drivers.local._box import home_of
-from qqmedia_drivers.local._folder import Found, WriteStopped, disk_errors
+from qqmedia_drivers.local._folder import Found, Stop, WriteStopped, disk_errors
 
 __all__ = ("find_kept", "keep")
 
@@ -24,13 +23,13 @@ _CHUNK_BYTES: Final = 1 << 18
 _SECONDS: Final = 365 * 24 * 3600.0
 
 
-def keep(resource_path: str, name: str, upload: Upload, stop: threading.Event) -> None:
+def keep(resource_path: str, name: str, upload: Upload, stop: Stop) -> None:
     """Store the upload for good, unless it is there already; on any failure nothing of it is left.
 
     Raises:
         StorageError: The disk refused.
         MediaSourceError: The upload changed meanwhile.
-        WriteStopped: `stop` was set.
+        WriteStopped: It was asked to.
     """
     folder = home_of(resource_path) / _FOLDER
     if (known := find_kept(resource_path, name)) is not None and known.size == upload.size:
@@ -55,10 +54,10 @@ def find_kept(resource_path: str, name: str) -> Found | None:
         return None
 
 
-def _write(path: Path, upload: Upload, stop: threading.Event) -> None:
+def _write(path: Path, upload: Upload, stop: Stop) -> None:
     with upload.open() as source, path.open("xb") as target:
         while chunk := source.read(_CHUNK_BYTES):
-            if stop.is_set():
+            if stop.asked:
                 raise WriteStopped
             target.write(chunk)
         target.flush()

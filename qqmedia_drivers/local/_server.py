@@ -21,7 +21,7 @@ from aiohttp.http import HttpProcessingError
 from qqmedia import ConfigurationError, StorageUnavailableError, Upload
 from qqmedia_drivers.local._batches import Batches
 from qqmedia_drivers.local._box import Box, ServerOptions
-from qqmedia_drivers.local._folder import Folder, WriteStopped
+from qqmedia_drivers.local._folder import Folder, Stop, WriteStopped
 from qqmedia_drivers.local._http import Handler, RecentBytes
 from qqmedia_drivers.local._kept import keep
 from qqmedia_drivers.local._names import object_name
@@ -106,7 +106,7 @@ class LocalServer:
     async def put(self, owner: object, upload: Upload, clock: Callable[[], float]) -> str:
         """Store the upload for the owner and return the name under which it is served."""
         name = object_name(upload)
-        stop = threading.Event()
+        stop = Stop()
         write = partial(self._folder.put, owner, name, upload, clock, stop)
         if upload.lasts:
             write = partial(keep, self.options.resource_path, name, upload, stop)
@@ -115,7 +115,7 @@ class LocalServer:
         except WriteStopped as error:
             raise StorageUnavailableError("the server is being closed") from error
         finally:
-            stop.set()  # a thread cannot be cancelled: it looks at this
+            stop.asked = True
         if isinstance(upload.content, bytes) and not upload.lasts:
             self._recent.add(name, upload.content)
         return name
