@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -13,18 +11,13 @@ from bot_core.chain import Chain
 from bot_core.message import Message
 from bot_core.sandbox import Sandbox
 from tests.bot_core.qq_group.conftest import Start, wav
+from tests.waiting import until
 
 ACCOUNTS = [str(number) for number in range(1, 7)]
 
 
 def names(before: set[threading.Thread]) -> list[str]:
     return [one.name for one in set(threading.enumerate()) - before if one.name.startswith("qqmedia-")]
-
-
-async def until(seen: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not seen():  # noqa: ASYNC110 - only threads know
-            await asyncio.sleep(0.002)
 
 
 @pytest.mark.asyncio
