@@ -1,4 +1,4 @@
-"""What is tried against the guard, as data: `tests/test_safety.py` tries it, `docs/safety.md` lists it.
+"""What is tried against the guard, as data: `tests/test_safety*.py` try it, `docs/safety.md` lists it.
 
 ``python -m tests.safety_table`` prints the tables of that page.
 """

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import gzip
 import logging
 import re
-import shutil
-import socket
 import ssl
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import av
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -38,19 +33,15 @@ from bot_core.qq_group.markdown_images import MarkdownImages
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
 from bot_core.qq_group.settings import AdapterSettings
 from bot_core.sandbox import Sandbox, SandboxOptions
-from qqmedia import ConfigurationError, MediaFormatError, MediaKind, MediaSourceError, MediaTooLargeError, QQMediaError
+from qqmedia import ConfigurationError, MediaKind, MediaSourceError, MediaTooLargeError, QQMediaError
 from qqmedia.guard import ForbiddenAddressError, GuardedSession, shown_url
 from qqmedia.testing import Resolved, memory_host
 from tests.bot_core.qq_group.conftest import png
-from tests.bot_core.qq_group.uploading import outbox, web_server
-from tests.safety_table import ADDRESSES, FILES, LEADS, NO_URL, WAYS_IN, Try, tables
+from tests.bot_core.qq_group.uploading import outbox
+from tests.safety_site import Names, Site, each
+from tests.safety_table import ADDRESSES, LEADS, NO_URL, WAYS_IN, Try, tables
 
-PUBLIC = Resolved("93.184.216.34", connect_to="127.0.0.1")
 PAGE = Path(__file__).parents[1] / "docs" / "safety.md"
-
-
-def each(table: tuple[Try, ...]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("tried", table, ids=lambda tried: ascii(tried.what or tried.text))
 
 
 def test_the_page_lists_what_is_tried() -> None:
@@ -59,76 +50,9 @@ def test_the_page_lists_what_is_tried() -> None:
     assert missing == []  # print them with: python -m tests.safety_table
 
 
-class Names:
-    """As a system would say it, numbers in all spellings included; public names stand on loopback."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    async def resolve(self, name: str) -> list[Resolved]:
-        self.asked.append(name)
-        match name:
-            case "pictures.example":
-                return [PUBLIC]
-            case "half.example":
-                return [PUBLIC, Resolved("10.0.0.1")]
-            case "rebind.example" if self.asked.count(name) == 1:
-                return [PUBLIC]
-            case (
-                "localhost"
-                | "intranet"
-                | "nas.local"
-                | "metadata.google.internal"
-                | "inside.example"
-                | "rebind.example"
-            ):
-                return [Resolved("127.0.0.1")]
-        return [Resolved(socket.inet_ntoa(socket.inet_aton(name)))]  # raises OSError
-
-
-class Site:
-    """All that listens on this machine: whoever reaches it under a private address has found what he looked for."""
-
-    def __init__(self) -> None:
-        self.hosts: list[str] = []
-        self.cookies: list[str] = []
-        self.port = 0
-
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        self.hosts.append(request.url.host or "")
-        self.cookies.append(request.headers.get("Cookie", ""))
-        match request.path:
-            case "/to":
-                return web.Response(status=302, headers={"Location": request.query["url"]})
-            case "/loop":
-                return web.Response(status=302, headers={"Location": "/loop"})
-            case "/cookie":
-                return web.Response(body=b"x", headers={"Set-Cookie": "a=b"})
-            case "/gzip":
-                packed = gzip.compress(bytes(1_000_000))
-                return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
-            case "/endless":
-                response = web.StreamResponse()
-                response.enable_chunked_encoding()
-                await response.prepare(request)
-                while True:
-                    await response.write(bytes(65536))
-        return web.Response(body=b"secret")
-
-    def url(self, host: str, path: str = "/") -> str:
-        return f"http://{host}:{self.port}{path}"
-
-    @property
-    def reached(self) -> list[str]:
-        """Under which private names."""
-        return [host for host in self.hosts if host not in ("pictures.example", "rebind.example")]
-
-
 @pytest_asyncio.fixture
 async def site() -> AsyncIterator[Site]:
-    site = Site()
-    async with web_server(site.answer) as base:
-        site.port = int(base.rpartition(":")[2])
+    async with Site.served() as site:
         yield site
 
 
@@ -291,138 +215,6 @@ WAYS: dict[str, Callable[[str, Sandbox, AsyncExitStack], Any]] = {
     "presigned_url of an upload": _as_part,
     "presigned_url of its store": _as_picture_of_markdown,
 }
-
-
-# --- files that name other files
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """A film, and the same with a file attached."""
-    beside = tmp_path_factory.mktemp("films") / "beside.mov"
-    return {"film": _film(beside), "mkv with a file attached": _with_attachment(beside)}
-
-
-@pytest.fixture(params=["ffmpeg", "PyAV"])
-def decoder(
-    request: pytest.FixtureRequest, films: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> str:
-    """Each of the two in turn."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    if request.param == "ffmpeg":
-        program = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
-        name = "ffmpeg.exe" if sys.platform == "win32" else "ffmpeg"
-        shutil.copy(program, folder / name) if sys.platform == "win32" else (folder / name).symlink_to(program)
-        monkeypatch.setitem(sys.modules, "av", None)
-    monkeypatch.setenv("PATH", str(folder))
-    return str(request.param)
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("kind", [MediaKind.VOICE, MediaKind.VIDEO, MediaKind.IMAGE])
-@each(FILES)
-@pytest.mark.usefixtures("decoder")
-async def test_no_file_opens_another(
-    tried: Try, kind: MediaKind, films: dict[str, bytes], site: Site, tmp_path: Path
-) -> None:
-    beside = tmp_path / "beside.mov"
-    await asyncio.to_thread(beside.write_bytes, films["film"])
-    content = _file(tried.what, site.url("127.0.0.1", "/a.mov"), beside, films)
-    given: Any = content
-    if tried.what == "a path that looks like a protocol":
-        given = str(tmp_path / "concat:beside.mov|beside.mov")
-        await asyncio.to_thread(Path(given).write_bytes, content)
-    async with memory_host() as host:
-        try:
-            async with host.prepare(kind, given) as upload:
-                got = await asyncio.to_thread(upload.read)
-        except MediaFormatError:
-            got = b""
-    assert site.hosts == []
-    if "refused: " in tried.got or kind is MediaKind.IMAGE:
-        assert got == b""
-    elif "dropped" in tried.got:
-        assert got
-        assert b"not to be seen" not in got
-    elif "taken for" in tried.got:
-        assert got
-    elif "not followed" not in tried.got:  # what was opened would have a picture or a sound
-        assert got in (b"", content)
-
-
-def _film(path: Path) -> bytes:
-    """A second of grey, in QuickTime: so it would be made anew."""
-    with av.open(str(path), "w", format="mov") as made:
-        pictures: Any = made.add_stream("libx264", rate=5)
-        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
-        sound: Any = made.add_stream("aac", rate=48_000, layout="mono")
-        for _ in range(5):
-            made.mux(pictures.encode(av.VideoFrame(64, 48, "yuv420p")))
-        made.mux(pictures.encode(None))
-        silence = av.AudioFrame(format="fltp", layout="mono", samples=1024)
-        silence.sample_rate = 48_000
-        silence.planes[0].update(bytes(silence.planes[0].buffer_size))
-        for number in range(46):
-            silence.pts = number * 1024
-            made.mux(sound.encode(silence))
-        made.mux(sound.encode(None))
-    return path.read_bytes()
-
-
-def _file(what: str, url: str, beside: Path, films: dict[str, bytes]) -> bytes:
-    def m3u8(named: object) -> bytes:
-        return f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{named}\n#EXT-X-ENDLIST\n".encode()
-
-    files = {
-        "m3u8": m3u8(url),
-        "m3u8 with a local file": m3u8(beside),
-        "ffconcat": f"ffconcat version 1.0\nfile {url}\n".encode(),
-        "DASH": (
-            '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet>'
-            f'<Representation id="a"><BaseURL>{url}</BaseURL></Representation></AdaptationSet></Period></MPD>'
-        ).encode(),
-        "SDP": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 9 RTP/AVP 0\n",
-        "m3u8 behind the head of an mkv": b"\x1aE\xdf\xa3webm\n" + m3u8(beside),
-        "m3u8 behind an ID3 tag": b"ID3\x04\0\0\0\0\0\x0a" + bytes(10) + m3u8(beside),
-        "mov whose pictures are elsewhere": _elsewhere(films["film"], url),
-        "SVG as a picture": (
-            b'<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
-            b'<svg xmlns="http://www.w3.org/2000/svg"><text>&x;</text></svg>'
-        ),
-        "PostScript, PDF as a picture": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) run\n",
-        "a path that looks like a protocol": films["film"],
-    }
-    return (files | films)[what]
-
-
-def _elsewhere(film: bytes, url: str) -> bytes:
-    """Let the data references of a QuickTime file, which say "in this file", name an address."""
-    entry = b"url \0\0\0\0" + url.encode() + b"\0"
-    own = b"\0\0\0\x0curl \0\0\0\x01"
-    new = (len(entry) + 4).to_bytes(4, "big") + entry
-    while (at := film.find(own)) >= 0 or (at := film.find(own.replace(b"url ", b"alis"))) >= 0:
-        film = film[:at] + new + film[at + len(own) :]
-        for name in (b"dref", b"dinf", b"minf", b"mdia", b"trak", b"moov"):
-            head = film.rindex(name, 0, at) - 4
-            length = int.from_bytes(film[head : head + 4], "big") + len(new) - len(own)
-            film = film[:head] + length.to_bytes(4, "big") + film[head + 4 :]
-    assert url.encode() in film
-    return film
-
-
-def _with_attachment(beside: Path) -> bytes:
-    path = beside.with_suffix(".mkv")
-    with av.open(str(beside)) as source, av.open(str(path), "w", format="matroska") as made:
-        streams = {one.index: made.add_stream_from_template(one) for one in source.streams}
-        made.add_attachment("x.ttf", "font/ttf", b"not to be seen" * 100)
-        for packet in source.demux():
-            if packet.size:
-                packet.stream = streams[packet.stream.index]
-                made.mux(packet)
-    content = path.read_bytes()
-    assert b"not to be seen" in content
-    return content
 
 
 @pytest.mark.asyncio
