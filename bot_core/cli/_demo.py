@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from bot_core.cli._printing import accept_any_text
-
 __all__ = ("demo",)
 
 
@@ -23,5 +21,4 @@ def demo(
     """
     from bot_core.demo import run_demo  # noqa: PLC0415 - the other commands do not pay for it
 
-    accept_any_text()
     raise typer.Exit(run_demo(output))

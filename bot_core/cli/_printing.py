@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import sys
 
-__all__ = ("accept_any_text", "print_all", "print_line")
-
-
-def accept_any_text() -> None:
-    """Let no character of a message end the command."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a console that has no Chinese shows question marks
+__all__ = ("print_all", "print_line")
 
 
 def print_line(text: str, style: str = "") -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bot_core.cli._printing import accept_any_text, print_all, print_line
+from bot_core.cli._printing import print_all, print_line
 from qqmedia import ConfigurationError
 
 if TYPE_CHECKING:
-    from bot_core.sandbox import Happening, Sandbox, SandboxOptions
+    from bot_core.sandbox import Happening, Sandbox, SandboxAccount, SandboxOptions
 
 __all__ = ("DEFAULT_PORT", "sandbox_command")
 
@@ -56,12 +56,11 @@ def sandbox_command(
 
     Point a bot at it with the two variables that are printed, then speak with `qqbot say`. Ctrl-C ends it.
     """
-    from bot_core.sandbox import LimitOptions, SandboxAccount, SandboxOptions  # noqa: PLC0415 - only this command pays
+    from bot_core.sandbox import LimitOptions, SandboxOptions  # noqa: PLC0415 - only this command pays
+    from bot_core.sandbox._option_texts import with_texts  # noqa: PLC0415
 
-    if bool(appid) != bool(secret):
-        raise ConfigurationError("--appid and --secret go together; without both, any appid is taken with any secret")
     options = SandboxOptions(
-        accounts=(SandboxAccount(appid=appid, secret=secret),) if appid else (),
+        accounts=_accounts(appid, secret),
         bot_name=bot_name,
         full_receive=full_receive,
         refuse_private=refuse_private,
@@ -76,10 +75,17 @@ def sandbox_command(
         from bot_core.sandbox._option_texts import with_texts  # noqa: PLC0415
 
         options = with_texts(options, option)
-    accept_any_text()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(options, host, port))
     print_line("the sandbox has ended", "dim")
+
+
+def _accounts(appid: str, secret: str) -> tuple[SandboxAccount, ...]:
+    from bot_core.sandbox import SandboxAccount  # noqa: PLC0415
+
+    if bool(appid) != bool(secret):
+        raise ConfigurationError("--appid and --secret go together; without both, any appid is taken with any secret")
+    return (SandboxAccount(appid=appid, secret=secret),) if appid else ()
 
 
 def _public_names(given: list[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from bot_core.cli._printing import accept_any_text, print_all, print_line
+from bot_core.cli._printing import print_all, print_line
 from bot_core.cli._sandbox import DEFAULT_PORT
 from bot_core.errors import SandboxError
 from qqmedia.errors import ConfigurationError
@@ -64,7 +64,6 @@ def say_command(
         body["group"] = group
     if appid:
         body["appid"] = appid
-    accept_any_text()
     address = sandbox if "://" in sandbox else f"http://{sandbox}"
     answers = asyncio.run(_speak(address.rstrip("/"), body, wait, save))
     if not answers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -25,6 +26,8 @@ def run_app(app: Callable[..., object], name: str, known: tuple[type[Exception],
     # What was made is removed, and children are ended, before SIGTERM ends this, too; a bot has its own way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - who starts us may close it
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console that has no Chinese shows question marks
     arguments = sys.argv[1:]
     debug = "--debug" in arguments or os.environ.get("QQMEDIA_DEBUG") == "1"
     arguments = [argument for argument in arguments if argument != "--debug"]

@@ -106,6 +106,16 @@ def test_no_argument_shows_the_help_and_no_error(run: Run, name: str) -> None:
     assert run(f"{name} --help")[0] == 0
 
 
+@pytest.mark.blocking  # a child is waited for
+def test_a_console_that_has_no_chinese_gets_question_marks() -> None:
+    program = [sys.executable, "-c", "from bot_core.cli import main; main()", "explain", "850026"]
+    environment = os.environ | {"PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(program, capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"850026: the platform could not")
+    assert b"850026????" in done.stdout
+
+
 @pytest.mark.blocking  # children are waited for
 @pytest.mark.skipif(os.name == "nt", reason="no /dev/full")
 @pytest.mark.parametrize("command", ["qqmedia drivers", "qqbot explain 850026"])
