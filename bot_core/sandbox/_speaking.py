@@ -67,16 +67,15 @@ class Speaking(Face):
                 kind of event.
             ValueError: `private` and a group, or a name that is empty.
         """
-        _check_place(user, group, private=private)
+        chat = _chat(user, group, private=private)
         session = await self._session(appid, shard, connect_timeout)
-        chat = user if private else group or DEFAULT_GROUP
         name = event_name or self._event_name(private=private, at=at)
         speech = self._speech(
             session.appid, text, chat,
             user=user, private=private, at=at, attachments=attachments, quote=quote, full=full, role=role,
         )  # fmt: skip
-        event = message_event(name, speech)
-        return self._dispatch(session, name, event, target=speech.target, chat=chat, user=user, text=text)
+        data = message_event(name, speech)
+        return self._dispatch(session, name, data, target=speech.target, chat=chat, user=user, text=text)
 
     async def press(
         self,
@@ -106,9 +105,8 @@ class Speaking(Face):
             SandboxError: As in `say`; a bot must ask for the intent of interactions.
             ValueError: As in `say`.
         """
-        _check_place(user, group, private=private)
+        chat = _chat(user, group, private=private)
         session = await self._session(appid, shard)
-        chat = user if private else group or DEFAULT_GROUP
         desks, appid = self._desks, session.appid
         openid = desks.directory.openid(appid, "user" if private else "group", chat)
         target = Target(Scene.USER if private else Scene.GROUP, openid)
@@ -252,6 +250,12 @@ class Speaking(Face):
         return appids.pop()
 
 
-def _check_place(user: str, group: str | None, *, private: bool) -> None:
+def _chat(user: str, group: str | None, *, private: bool) -> str:
+    """Return the name of the chat in which something is said.
+
+    Raises:
+        ValueError: It is said nowhere, or by nobody.
+    """
     if (private and group is not None) or not user or group == "":
         raise ValueError(f"say it in a group or in private, as somebody: {group=}, {private=}, {user=}")
+    return user if private else group or DEFAULT_GROUP
