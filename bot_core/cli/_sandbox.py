@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
@@ -22,6 +22,15 @@ DEFAULT_PORT: Final = 8765
 # A conversation that comes faster than a terminal can show it is cut short, never held up.
 _MOST_WAITING_LINES: Final = 5000
 
+_PublicNames: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=ADDRESS: a name that counts as public, whatever it stands for; as often as wanted."),
+]
+_Options: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="NAME=VALUE: any other option, e.g. max_concurrency=2; as often as wanted."),
+]
+
 
 def sandbox_command(
     *,
@@ -37,17 +46,11 @@ def sandbox_command(
         bool, typer.Option("--refuse-private", help="Fetch no URL on this machine or network, as the real platform.")
     ] = False,
     lenient_voice: Annotated[bool, typer.Option("--lenient-voice", help="Take mp3, wav and ogg as voice too.")] = False,
-    public_name: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=ADDRESS: a name that counts as public, whatever it stands for; as often as wanted."),
-    ] = None,
+    public_name: _PublicNames = None,
     limits: Annotated[bool, typer.Option("--limits", help="Keep the documented rates and quotas.")] = False,
     no_proactive: Annotated[bool, typer.Option("--no-proactive", help="Refuse messages that answer nothing.")] = False,
     inline_limit: Annotated[int, typer.Option(min=1, help="Largest request body in MiB; above it: 413.")] = 10,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE: any other option, e.g. max_concurrency=2; as often as wanted."),
-    ] = None,
+    option: _Options = None,
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Allow a --host that other machines reach.")
     ] = False,
