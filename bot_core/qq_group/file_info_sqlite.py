@@ -5,20 +5,19 @@ It is a cache: what is wrong with it costs an upload and a line in the log, neve
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from bot_core.qq_group.file_info import FileInfoKey, FileInfoStore, MemoryFileInfoStore
 from qqmedia import ConfigurationError
+from qqmedia.threads import Threads
 
 __all__ = ("SQLiteFileInfoStore", "open_file_info_store")
 
@@ -51,7 +50,7 @@ class _ForeignDatabaseError(Exception):
 
 
 class SQLiteFileInfoStore:
-    """Keeps them in one SQLite file, through one thread of its own. Open it with `open`.
+    """Keeps them in one SQLite file, one call after another in a thread. Open it with `open`.
 
     Args:
         path: The file; it is made where it is not there.
@@ -72,7 +71,7 @@ class SQLiteFileInfoStore:
         self._limit = limit
         self._clock = clock
         self._busy_seconds = busy_seconds
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="file_info cache")
+        self._threads = Threads(1)
         self._database: sqlite3.Connection | None = None
         self._new = 0
         self._broken = False
@@ -98,7 +97,7 @@ class SQLiteFileInfoStore:
             yield store
         finally:
             await store._run(store._close)
-            await asyncio.to_thread(store._thread.shutdown)
+            store._threads.close(lambda: RuntimeError("the file_info cache is closed"))
 
     async def get(self, key: FileInfoKey) -> str | None:
         """Return the `file_info`, or `None` when there is none that is still good."""
@@ -123,7 +122,7 @@ class SQLiteFileInfoStore:
         await self._run(self._execute, "DELETE FROM file_info WHERE key = ?", key.digest())
 
     async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+        return await self._threads.start(function, *arguments)
 
     # --- in the thread
 
