@@ -40,5 +40,5 @@ class SilkTransform:
         return upload.with_content(voice.data, content_type=_CONTENT_TYPE, filename=filename, note=voice.note)
 
     async def aclose(self) -> None:
-        """Stop what is running and wait until its threads and children are gone."""
+        """Stop what is running, and wait a little for threads and children to end."""
         await self._encoder.aclose()
