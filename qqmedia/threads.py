@@ -24,7 +24,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 __all__ = ("Threads",)
 
-# A thread that nobody needed for so long ends. Making one costs a tenth of a millisecond, keeping one 100 KB.
+# A thread that nobody needed for so long ends. Making one costs a tenth of a millisecond, as much as a few calls.
 _IDLE_SECONDS: Final = 10.0
 # For how long the end of the program waits for what still runs, so that it can take its temporary files away.
 _EXIT_SECONDS: Final = 2.0
