@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from qqmedia import (
-    HostedMedia,
-    MediaKind,
-    Upload,
-)
+from qqmedia import HostedMedia, MediaKind, Upload
 from qqmedia.host import MediaHost
 from qqmedia.testing import MemoryDriver
 

@@ -9,12 +9,7 @@ import tracemalloc
 
 import pytest
 
-from qqmedia import (
-    HostedMedia,
-    QQMediaError,
-    StoragePermissionError,
-    hookimpl,
-)
+from qqmedia import HostedMedia, QQMediaError, StoragePermissionError, hookimpl
 from qqmedia.testing import ManualClock, MemoryDriver, memory_host
 from tests.qqmedia.publishing import BIG_PNG, PNG, TTL, Grudging, published, turns
 from tests.waiting import until

@@ -10,12 +10,7 @@ from typing import Any
 import pytest
 
 import qqmedia
-from qqmedia import (
-    ConfigurationError,
-    StorageMisconfiguredError,
-    StorageNotFoundError,
-    StorageUnavailableError,
-)
+from qqmedia import ConfigurationError, StorageMisconfiguredError, StorageNotFoundError, StorageUnavailableError
 from tests.fakes.cos import FakeCos
 from tests.qqmedia_drivers.clouds import COS, Cloud, OpenHost, refusal
 

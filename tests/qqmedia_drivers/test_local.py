@@ -11,12 +11,7 @@ from typing import Any, Self
 import aiohttp
 import pytest
 
-from qqmedia import (
-    MediaSourceError,
-    StorageError,
-    StorageQuotaError,
-    SupportsDelete,
-)
+from qqmedia import MediaSourceError, StorageError, StorageQuotaError, SupportsDelete
 from tests.qqmedia_drivers.local_kit import files_in, free_port, status_of
 
 

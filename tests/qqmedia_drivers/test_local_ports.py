@@ -10,12 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from qqmedia import (
-    ConfigurationError,
-    Reach,
-    StorageUnavailableError,
-    SupportsReach,
-)
+from qqmedia import ConfigurationError, Reach, StorageUnavailableError, SupportsReach
 from tests.qqmedia_drivers.local_kit import free_port, status_of
 
 

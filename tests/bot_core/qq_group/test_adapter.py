@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot_core.chain import Chain
-from bot_core.errors import (
-    BotError,
-)
+from bot_core.errors import BotError
 from bot_core.message import Event, Message
 from bot_core.openapi.values import FileType
 from bot_core.sandbox import Sandbox

@@ -12,17 +12,11 @@ import pytest
 
 import qqmedia
 from bot_core.chain import Chain
-from bot_core.errors import (
-    AuthenticationError,
-    BotError,
-)
+from bot_core.errors import AuthenticationError, BotError
 from bot_core.message import Event, Message
 from bot_core.qq_group import QQGroupChainBuilderOptions, qq_group
 from bot_core.sandbox import Sandbox, SandboxAccount, SandboxOptions
-from qqmedia import (
-    ConfigurationError,
-    DriverNotFoundError,
-)
+from qqmedia import ConfigurationError, DriverNotFoundError
 from tests.bot_core.qq_group.conftest import Start, png, running
 
 pytestmark = pytest.mark.asyncio

@@ -11,19 +11,11 @@ import pytest
 
 import qqmedia
 from bot_core.chain import Chain
-from bot_core.errors import (
-    PartlySentError,
-    PayloadError,
-    ReplyContextError,
-    TargetError,
-)
+from bot_core.errors import PartlySentError, PayloadError, ReplyContextError, TargetError
 from bot_core.message import Message
 from bot_core.qq_group import QQGroupChainBuilderOptions
 from bot_core.sandbox import Sandbox
-from qqmedia import (
-    MediaFormatError,
-    MediaSourceError,
-)
+from qqmedia import MediaFormatError, MediaSourceError
 from tests.bot_core.qq_group.conftest import Start, mp4, png, wav
 from tests.bot_core.qq_group.uploading import sha256
 

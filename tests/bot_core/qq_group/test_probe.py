@@ -11,9 +11,7 @@ from aiohttp import web
 
 from bot_core.qq_group.probe import probe
 from bot_core.sandbox import Sandbox
-from qqmedia import (
-    ChainBuilder,
-)
+from qqmedia import ChainBuilder
 from qqmedia.guard import GuardedSession
 from qqmedia.testing import Resolved
 from tests.bot_core.qq_group.conftest import png

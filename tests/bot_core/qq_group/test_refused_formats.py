@@ -12,9 +12,7 @@ from bot_core.chain import Chain
 from bot_core.errors import MediaRefusedError
 from bot_core.openapi.values import FileType
 from bot_core.sandbox import Sandbox, SandboxOptions
-from qqmedia import (
-    MediaHost,
-)
+from qqmedia import MediaHost
 from tests.bot_core.qq_group.conftest import mp4, png, wav
 from tests.bot_core.qq_group.rescuing import media
 from tests.bot_core.qq_group.uploading import outbox, sha256

@@ -9,13 +9,7 @@ import pytest
 from bot_core.errors import OpenAPIError, TargetError
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
 from bot_core.sandbox import Sandbox
-from qqmedia import (
-    HostPolicy,
-    MediaHost,
-    StoragePermissionError,
-    StorageQuotaError,
-    StorageUnavailableError,
-)
+from qqmedia import HostPolicy, MediaHost, StoragePermissionError, StorageQuotaError, StorageUnavailableError
 from qqmedia.testing import MemoryDriver
 from tests.bot_core.qq_group.conftest import png
 from tests.bot_core.qq_group.rescuing import media, warnings

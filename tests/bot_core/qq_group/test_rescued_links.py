@@ -12,9 +12,7 @@ from bot_core.errors import MediaRefusedError
 from bot_core.openapi.values import FileType
 from bot_core.qq_group.options import QQGroupChainBuilderOptions
 from bot_core.sandbox import Sandbox, SandboxOptions
-from qqmedia import (
-    ChainBuilder,
-)
+from qqmedia import ChainBuilder
 from tests.bot_core.qq_group.conftest import png, wav
 from tests.bot_core.qq_group.rescuing import media, warnings
 from tests.bot_core.qq_group.uploading import outbox, sha256
