@@ -48,8 +48,8 @@ class Breaking(Face):
         return len(sockets)
 
     def drop_connections(self, *, appid: str | None = None) -> int:
-        """Cut the connections of a bot, or of all, as a dead network does; return how many."""
-        sockets = self._desks.gateway.sockets(appid)
+        """Cut the connections of a bot, or of all, hung ones as well; return how many."""
+        sockets = self._desks.gateway.sockets(appid, hung=True)
         for socket in sockets:
             socket.drop()
         return len(sockets)

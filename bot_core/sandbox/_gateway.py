@@ -161,9 +161,9 @@ class Gateway:
         """Return the current session of every bot and shard."""
         return list(self._current.values())
 
-    def sockets(self, appid: str | None) -> list[Socket]:
-        """Return the live connections of a bot, or of all."""
-        return [socket for socket in self._sockets if appid in (None, socket.appid)]
+    def sockets(self, appid: str | None, *, hung: bool = False) -> list[Socket]:
+        """Return the live connections of a bot, or of all; those that hang too if that is wanted."""
+        return [socket for socket in self._sockets if appid in (None, socket.appid) and (hung or not socket.hung)]
 
     def ask_to_reconnect(self, appid: str | None) -> int:
         """Send op 7; return to how many connections."""

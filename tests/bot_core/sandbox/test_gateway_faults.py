@@ -64,7 +64,8 @@ async def test_a_hung_connection_is_silent_and_open_and_what_was_said_is_replaye
         assert (await bot.frame())["t"] == "RESUMED"
         with pytest.raises(TimeoutError):  # a path that died says nothing of it
             await old.receive(timeout=0.05)
-        await old.close()
+        assert sandbox.drop_connections() == 2  # it can be cut all the same
+        assert (await old.receive(timeout=2)).type is aiohttp.WSMsgType.CLOSED
 
 
 @pytest.mark.asyncio
@@ -76,6 +77,7 @@ async def test_a_hung_connection_stays_open_after_the_silence_and_answers_no_pin
         with pytest.raises(TimeoutError):  # neither a pong, nor FIN, nor a reset
             await bot.ws.receive(timeout=0.15)
         assert not bot.ws._response.connection.transport.is_closing()
+        assert (sandbox.close_connections(4009), sandbox.ask_to_reconnect(), sandbox.hang_connections()) == (0, 0, 0)
         await sandbox.say("meanwhile")
         bot.ws._response.connection.transport.abort()
         bot.ws = None
