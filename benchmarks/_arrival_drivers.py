@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import qqmedia
 from qqmedia import HostPolicy, MediaHost
-from tests.fakes.bucket_service import Key
+from tests.fakes.bucket_values import Key
 from tests.fakes.cos import FakeCos
 from tests.fakes.seaweedfs import SeaweedFS, seaweedfs
 

@@ -77,7 +77,7 @@ async def running_store(driver: str, folder: Path) -> AsyncIterator[tuple[Child 
 
 @contextmanager
 def _double(driver: str, folder: Path) -> Iterator[tuple[dict[str, Any], Any]]:
-    from tests.fakes.bucket_service import Key  # noqa: PLC0415 - SeaweedFS needs nothing of this
+    from tests.fakes.bucket_values import Key  # noqa: PLC0415 - SeaweedFS needs nothing of this
     from tests.fakes.cos import FakeCos  # noqa: PLC0415
     from tests.fakes.oss import FakeOss  # noqa: PLC0415
 

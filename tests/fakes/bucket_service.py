@@ -22,110 +22,26 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Final, Literal, Self, TypeAlias
-from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 import aiohttp
 import crcmod
 from aiohttp import web
-from multidict import CIMultiDictProxy
 
-__all__ = ("BucketService", "Call", "Key", "Refusal", "StoredObject")
+from tests.fakes.bucket_values import Call, Key, Refusal, StoredObject
+
+__all__ = ("BucketService",)
 
 # CRC-64 of ECMA-182, reflected: what both services answer with. Its check value is in the tests.
 _CRC64: Final = crcmod.mkCrcFun(0x142F0E1EBA9EA3693, initCrc=0, rev=True, xorOut=0xFFFFFFFFFFFFFFFF)
 _BLOCK_BYTES: Final = 1024 * 1024
 _KEPT_HEADERS: Final = ("Cache-Control", "Content-Disposition", "Content-Encoding", "Expires")
 
-_SUBRESOURCES: Final = (
-    ("POST", "uploads", "InitiateMultipartUpload"),
-    ("POST", "uploadId", "CompleteMultipartUpload"),
-    ("PUT", "uploadId", "UploadPart"),
-    ("DELETE", "uploadId", "AbortMultipartUpload"),
-    ("GET", "uploads", "ListMultipartUploads"),
-)
-
 FaultKind = Literal["500", "503", "stall", "cut"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Key:
-    """Credentials that the service knows; `operations` is what they may do, `None` for anything."""
-
-    key_id: str
-    secret: str
-    token: str | None = None
-    operations: frozenset[str] | None = None
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request, as it came over the wire."""
-
-    method: str
-    host: str
-    path: str  # as sent, still encoded
-    query: tuple[tuple[str, str], ...]  # decoded
-    headers: CIMultiDictProxy[str]
-
-    @classmethod
-    def of(cls, request: web.BaseRequest) -> Self:
-        raw = request.raw_path
-        if "://" in raw:  # absolute form: sent as to a proxy
-            raw = "/" + raw.split("://", 1)[1].partition("/")[2]
-        path, _, query = raw.partition("?")
-        pairs = (part.partition("=") for part in query.split("&") if part)
-        decoded = tuple((unquote(name), unquote(value.replace("+", "%20"))) for name, _, value in pairs)
-        return cls(request.method, request.headers.get("Host", ""), path, decoded, request.headers)
-
-    @property
-    def params(self) -> dict[str, str]:
-        return dict(self.query)
-
-    @property
-    def operation(self) -> str:
-        """The vendors' name for it."""
-        params = self.params
-        for method, marker, operation in _SUBRESOURCES:
-            if self.method == method and marker in params:
-                return operation
-        return f"{self.method.capitalize()}Object"
-
-
 _Handler: TypeAlias = Callable[[Call, str, web.BaseRequest], Awaitable["web.Response | StoredObject"]]
-
-
-class Refusal(Exception):  # noqa: N818 - the services call it an error, Python would take it for one of ours
-    """An answer that is not 2xx."""
-
-    def __init__(
-        self, status: int, code: str, message: str, *, more: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(code)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.more = more or {}
-        self.headers = headers or {}
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredObject:
-    """An object, or a part of one to be."""
-
-    file: Path
-    size: int
-    etag: str
-    crc64: int
-    content_type: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    acl: str = ""
-    modified: float = 0
-
-    def read(self) -> bytes:
-        return self.file.read_bytes()
 
 
 @dataclass

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal
 from urllib.parse import quote, unquote
 
-from tests.fakes.bucket_service import BucketService, Call, Key, Refusal
+from tests.fakes.bucket_service import BucketService
+from tests.fakes.bucket_values import Call, Key, Refusal
 
 __all__ = ("FakeCos", "cos_signature")
 

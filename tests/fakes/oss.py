@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import ClassVar, Final
 from urllib.parse import quote, unquote
 
-from tests.fakes.bucket_service import BucketService, Call, Key, Refusal
+from tests.fakes.bucket_service import BucketService
+from tests.fakes.bucket_values import Call, Key, Refusal
 
 __all__ = ("FakeOss", "oss_signature")
 

@@ -19,7 +19,7 @@ from qqmedia import DriverSpec, HostedMedia, HostPolicy, MediaKind, StorageError
 from qqmedia.host import MediaHost
 from qqmedia.media import LASTING
 from qqmedia.testing import ManualClock, MemoryDriver, memory_host
-from tests.fakes.bucket_service import Key
+from tests.fakes.bucket_values import Key
 from tests.fakes.cos import FakeCos
 
 WEEK = timedelta(days=7)

@@ -19,7 +19,8 @@ from qqmedia import (
     StorageQuotaError,
     StorageUnavailableError,
 )
-from tests.fakes.bucket_service import BucketService, Key
+from tests.fakes.bucket_service import BucketService
+from tests.fakes.bucket_values import Key
 from tests.fakes.cos import FakeCos
 from tests.fakes.oss import FakeOss
 

@@ -30,7 +30,7 @@ from qqmedia import (
 )
 from qqmedia.plugins import discover
 from qqmedia.testing import open_driver
-from tests.fakes.bucket_service import StoredObject
+from tests.fakes.bucket_values import StoredObject
 from tests.fakes.files import shortened
 from tests.fakes.tls import make_private_ca
 from tests.qqmedia_drivers.clouds import Cloud, OpenHost, refusal
