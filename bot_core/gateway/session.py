@@ -21,6 +21,7 @@ from bot_core.gateway.actions import Action, AskTurn, Deliver, Dispatch, Online,
 from bot_core.gateway.close_codes import CloseAction, look_up
 from bot_core.gateway.heart import Heart
 from bot_core.gateway.trust import Trust
+from bot_core.openapi.answers import on_one_line
 from bot_core.openapi.values import Intents, Opcode, as_int
 
 __all__ = ("GatewaySession", "Phase", "Timings")
@@ -183,10 +184,7 @@ class GatewaySession:
         if self.phase in _NO_SOCKET:
             return ()
         known = look_up(1006 if code is None else code)
-        said = " ".join(words.split())[:_WORDS]
-        if self._token:
-            said = said.replace(self._token, "***")
-        said = f": {said}" if said else ""
+        said = f": {on_one_line(words, self._token, most=_WORDS)}" if words else ""
         reason = f"{known.reason_en} ({known.reason_zh}, close code {known.number}{said})"
         before = self.phase
         token_refused = known.action is CloseAction.REFRESH_TOKEN

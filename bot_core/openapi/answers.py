@@ -12,10 +12,13 @@ from bot_core.errors import OpenAPIError
 from bot_core.openapi.codes import CodeKind, error_class, look_up
 from bot_core.openapi.values import as_int
 
-__all__ = ("in_words", "no_answer", "read_answer")
+__all__ = ("in_words", "no_answer", "on_one_line", "read_answer")
 
 # Front proxies answer with pages of HTML and the platform with long sentences; a log line needs the beginning.
 _WORDS: Final = 200
+
+# The platform's have 32 characters. What is shorter was made up, and may be a word of the text ("secret", "wrong").
+_LEAST_SECRET: Final = 7
 
 # Nobody waits for longer; more of it says no more.
 _LONGEST_WAIT_SECONDS: Final = 3600
@@ -94,7 +97,7 @@ def in_words(error: BaseException) -> str:
     said = str(error)
     if isinstance(error, aiohttp.ClientConnectorError) and error.strerror is None:  # aiohttp shows that as "[None]"
         said = f"{error.host}:{error.port} cut the connection before it was set up (TLS)"
-    return " ".join(said.split())[:_WORDS]
+    return on_one_line(said)
 
 
 def _seconds(value: str | None) -> float | None:
@@ -121,8 +124,13 @@ def _words(fields: Mapping[str, Any], body: bytes, secret: str) -> str:
     if not said:
         start = body[:_WORDS].decode("utf-8", "replace")
         said = f"not JSON, begins {start!r}" if body and not fields else "no reason given"
-    said = " ".join(said.split())[:_WORDS]
-    return said.replace(secret, "***") if secret else said
+    return on_one_line(said, secret)
+
+
+def on_one_line(said: str, secret: str = "", *, most: int = _WORDS) -> str:
+    """Return what the platform says as a log line needs it, without a secret that it repeats."""
+    said = " ".join(said.split())[:most]
+    return said.replace(secret, "***") if len(secret) >= _LEAST_SECRET else said
 
 
 def _string(value: object) -> str:

@@ -192,3 +192,14 @@ async def test_the_secret_is_never_shown(
     await tokens.get()
     shown = [str(caught.value), repr(caught.value), repr(tokens), caplog.text]
     assert not [text for text in shown if SECRET in text or "token-1" in text]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("secret", ["s", "wrong", "secret"])
+async def test_a_made_up_secret_does_not_blot_out_the_platforms_words(
+    http: aiohttp.ClientSession, platform: FakePlatform, secret: str
+) -> None:
+    platform.token_replies.append(Reply(body={"code": 100016, "message": "appid or secret wrong"}))
+    tokens = AccessTokenSource(http, appid=APPID, client_secret=secret, token_url=platform.token_url)
+    with pytest.raises(AuthenticationError, match="appid or secret wrong"):
+        await tokens.get()
