@@ -28,9 +28,7 @@ def run_app(app: Callable[..., object], name: str, known: tuple[type[Exception],
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - who starts us may close it
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a console that has no Chinese shows question marks
-    arguments = sys.argv[1:]
-    debug = "--debug" in arguments or os.environ.get("QQMEDIA_DEBUG") == "1"
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    arguments, debug = _without_debug(sys.argv[1:])
     try:
         code = app(args=arguments, prog_name=name, standalone_mode=False)
         sys.stdout.flush()  # when Python ends, it is too late to say in one line that it fails
@@ -47,6 +45,13 @@ def run_app(app: Callable[..., object], name: str, known: tuple[type[Exception],
     if code == EXIT_INTERRUPTED:  # what typer makes of Ctrl-C
         raise KeyboardInterrupt
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _without_debug(given: list[str]) -> tuple[list[str], bool]:
+    """Return the arguments for typer, and whether tracebacks are wanted; behind ``--`` there are no options."""
+    end = given.index("--") if "--" in given else len(given)
+    options = [argument for argument in given[:end] if argument != "--debug"]
+    return [*options, *given[end:]], len(options) < end or os.environ.get("QQMEDIA_DEBUG") == "1"
 
 
 def _flush() -> None:

@@ -92,6 +92,7 @@ def test_debug_shows_where_it_was_found_out_and_keeps_the_exit_code(run: Run) ->
     assert (code, out) == (2, "")
     assert err.startswith("Traceback")
     assert err.endswith("Did you mean 'put'? See `qqmedia --help`.\n")
+    assert "Traceback" not in run("qqbot explain -- --debug")[2]
     code, _, err = run("qqbot run no-such-file.py --debug")
     assert code == 2
     assert err.startswith("Traceback")
