@@ -1,7 +1,8 @@
 """``python -m benchmarks``: the product's bot beside a minimal correct one, as ratios.
 
-Both run as child processes against a sandbox each, in one run, in turns; every figure is the median of the rounds.
-A ratio above 1 is in the product's favour for rates, and against it for latencies and memory.
+Both run as child processes against a sandbox each, in one run, in turns; every figure is the median of the rounds, the
+ratio the median of the rounds' own ratios: a machine that gets slower meanwhile does so for both. A ratio above 1 is in
+the product's favour for rates, and against it for latencies and memory.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from benchmarks.uploads import upload_rows
 from benchmarks.webhook import webhook_row
 
 Bots = tuple[BotUnderTest, BotUnderTest]
-ROUNDS = 5
-VOICE_ROUNDS = 3
+ROUNDS = 9
+VOICE_ROUNDS = 5
 VOICES_PER_ROUND = 30
 # Beside the program, as the folder of a bot is. Where thousands of files were removed in the last minutes, as tests do
 # in the folder for temporary files, ext4 takes 0.2 ms to make one: it passes over their inodes.
@@ -69,14 +70,14 @@ async def rate_row(
 ) -> Row:
     """Measure replies a second in turns; the same words for both bots in each round."""
     rates: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
+    for number in range(rounds):
         said = words()
-        for bot, found in zip(bots, rates, strict=True):
+        turns = tuple(zip(bots, rates, strict=True))
+        for bot, found in turns if number % 2 else reversed(turns):
             found.append((await bot.measure(said, in_flight)).rate)
     minimal, product = (statistics.median(found) for found in rates)
-    return Row(
-        f"{what}, {in_flight} in flight", f"{minimal:.0f}/s", f"{product:.0f}/s", f"{product / minimal:.2f}", goal
-    )
+    ratio = statistics.median(ours / theirs for theirs, ours in zip(*rates, strict=True))
+    return Row(f"{what}, {in_flight} in flight", f"{minimal:.0f}/s", f"{product:.0f}/s", f"{ratio:.2f}", goal)
 
 
 async def beside_voices(bot: BotUnderTest, voices: Sequence[str]) -> float:
