@@ -23,6 +23,9 @@ _TOO_MANY_REQUESTS: Final = 429
 _MINUTE_SECONDS: Final = 60
 _DAY_SECONDS: Final = 86_400
 
+# So many calls of `/gateway` may come at once (PLATFORM 4.2).
+_GATEWAY_BURST: Final = 10.0
+
 # Chats and bots that were quiet for longest are forgotten beyond this.
 _MOST_KEYS: Final = 10_000
 
@@ -40,8 +43,8 @@ class _Buckets:
         self._clock = clock
         self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
 
-    def take(self, key: Hashable, per_second: float) -> bool:
-        now, most = self._clock(), max(1.0, per_second)
+    def take(self, key: Hashable, per_second: float, burst: float = 1.0) -> bool:
+        now, most = self._clock(), max(burst, per_second)
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = _Bucket(most, now)
@@ -78,11 +81,16 @@ class _Windows:
 
 
 class CallLimits:
-    """How many calls of a kind a bot may make in a second."""
+    """How many calls of a kind a bot may make in a second, or of `/gateway` in a minute; false where any."""
 
     def __init__(self, options: LimitOptions, clock: Callable[[], float]) -> None:
         self._rates = options.calls_per_second
+        self._gateway_per_minute = options.gateway_per_minute
         self._buckets = _Buckets(clock)
+        self._on = bool(self._rates or self._gateway_per_minute)
+
+    def __bool__(self) -> bool:
+        return self._on
 
     def check(self, appid: str, kind: str) -> None:
         """Count a call.
@@ -90,6 +98,12 @@ class CallLimits:
         Raises:
             RefusedCallError: 429 with 40023001, it comes too fast.
         """
+        per_minute = self._gateway_per_minute
+        if kind == "gateway" and per_minute:
+            if not self._buckets.take((appid, kind), per_minute / _MINUTE_SECONDS, _GATEWAY_BURST):
+                text = f"more than {per_minute:g} calls of {kind} in a minute"
+                raise RefusedCallError(_TOO_MANY_REQUESTS, _TOO_FAST, text)
+            return
         rate = self._rates.get(kind)
         if rate is not None and not self._buckets.take((appid, kind), rate):
             raise RefusedCallError(_TOO_MANY_REQUESTS, _TOO_FAST, f"more than {rate:g} calls of {kind} in a second")

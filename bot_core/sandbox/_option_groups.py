@@ -77,6 +77,8 @@ class LimitOptions:
 
     Attributes:
         calls_per_second: By kind of call, for each bot: 429 with 40023001 above it.
+        gateway_per_minute: Calls of ``/gateway`` and ``/gateway/bot`` together, after 10 at once: 429 with 40023001
+            above it; 0: any.
         chat_messages_per_second: In each chat: 429 with 20028 above it; 0: any.
         proactive_per_minute: Messages of one bot that answer nothing: 40034100 above it; 0: any.
         proactive_per_chat_minute: The same in one chat.
@@ -84,6 +86,7 @@ class LimitOptions:
     """
 
     calls_per_second: Mapping[str, float] = field(default_factory=dict)
+    gateway_per_minute: float = 0
     chat_messages_per_second: float = 0
     proactive_per_minute: int = 0
     proactive_per_chat_minute: int = 0
@@ -96,6 +99,7 @@ class LimitOptions:
         ten = dict.fromkeys(("upload_prepare", "upload_part_finish", "recall"), 10.0)
         return cls(
             calls_per_second={"messages": 100.0, **fifty, **ten},
+            gateway_per_minute=2.0,
             proactive_per_minute=30,
             proactive_per_chat_minute=20,
             proactive_per_chat_day=1000,

@@ -116,7 +116,7 @@ class PlatformServer:
             if call is not None:
                 appid = self._tokens.check(request.headers.get("Authorization"))
                 self._check_address(request)
-                if self._options.limits.calls_per_second:
+                if self._limits:
                     self._limits.check(appid, route.kind)
             else:
                 call = self._calls.open.get(route.call, _unknown)

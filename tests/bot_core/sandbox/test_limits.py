@@ -31,6 +31,16 @@ async def test_calls_that_come_too_fast_are_429_and_the_bucket_fills_again(play:
 
 
 @pytest.mark.asyncio
+async def test_where_the_gateway_is_may_be_asked_twice_a_minute_after_ten_times_at_once(play: Any, clock: Any) -> None:
+    async with play(clock=clock, connect=False, limits=LimitOptions.documented()) as (_, bot):
+        await bot.login()
+        asked = [(await bot.call("GET", path))[0] for path in ("/gateway", "/gateway/bot") * 5 + ("/gateway",)]
+        assert asked == [200] * 10 + [429]
+        clock.now += 60
+        assert [(await bot.call("GET", "/gateway"))[0] for _ in range(3)] == [200, 200, 429]
+
+
+@pytest.mark.asyncio
 async def test_bots_do_not_share_a_bucket(play: Any, clock: Any, another_bot: Any) -> None:
     limits = LimitOptions(calls_per_second={"me": 1})
     async with play(clock=clock, limits=limits) as (sandbox, bot), another_bot(sandbox, "1020000002") as other:
