@@ -45,6 +45,17 @@ async def line(*names: str, retries: int = 0, put_timeout: float = 5.0) -> Async
         yield Line(first, second, clock, host)
 
 
+async def trial_of_the_first(two: Line) -> asyncio.Task[HostedMedia]:
+    """Let the first fail and rest; return the put that tries it again, which it holds up."""
+    await two.break_first()
+    await two.put()
+    two.clock.advance(31)
+    two.first.stall()
+    trial = asyncio.create_task(two.put(), name="trial")
+    await until(lambda: two.first.running)
+    return trial
+
+
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
 
@@ -85,12 +96,7 @@ async def test_the_rest_grows_to_ten_minutes_and_begins_anew_after_a_success(cap
 @pytest.mark.asyncio
 async def test_one_put_tries_again_while_the_others_go_on() -> None:
     async with line() as two:
-        await two.break_first()
-        await two.put()
-        two.clock.advance(31)
-        two.first.stall()
-        trial = asyncio.create_task(two.put(), name="trial")
-        await until(lambda: two.first.running)
+        trial = await trial_of_the_first(two)
         assert [(await two.put()).driver for _ in range(3)] == ["second"] * 3
         two.first.resume()
         assert (await trial).driver == "first"
@@ -100,12 +106,7 @@ async def test_one_put_tries_again_while_the_others_go_on() -> None:
 @pytest.mark.asyncio
 async def test_a_trial_that_is_cancelled_leaves_the_trial_to_the_next() -> None:
     async with line() as two:
-        await two.break_first()
-        await two.put()
-        two.clock.advance(31)
-        two.first.stall()
-        trial = asyncio.create_task(two.put(), name="trial")
-        await until(lambda: two.first.running)
+        trial = await trial_of_the_first(two)
         trial.cancel()
         with pytest.raises(asyncio.CancelledError):
             await trial

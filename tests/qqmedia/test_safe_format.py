@@ -16,11 +16,6 @@ from qqmedia import MediaKind, safe_format
 from qqmedia.testing import memory_host
 
 
-@pytest.fixture
-def ffmpeg() -> str:
-    return str(pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe())
-
-
 def picture(name: str, mode: str = "RGB", **how: Any) -> bytes:
     out = io.BytesIO()
     Image.new(mode, (30, 20), (1, 2, 3, 128)[: len(mode)]).save(out, name, **how)
@@ -76,7 +71,7 @@ async def test_what_is_turned_off_stays_off(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.asyncio
 async def test_a_video_is_encoded_anew_where_ffmpeg_is_there(
-    ffmpeg: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ffmpeg: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     content = await asyncio.to_thread(film, tmp_path / "film.mp4")
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -6,10 +6,8 @@ import asyncio
 import io
 import logging
 import os
-import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,32 +22,10 @@ from qqmedia.videos import VideoOptions
 from qqmedia.videos._boxes import read_tracks
 from tests.decoders import children
 from tests.lag import assert_loop_goes_on
-from tests.waiting import until_in_thread
+from tests.waiting import ends_at_once, until_in_thread
 
 VIDEO = MediaKind.VIDEO
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-
-
-@pytest.fixture
-def with_ffmpeg(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine has an ffmpeg, and no PyAV."""
-    program = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
-    folder = tmp_path_factory.mktemp("ffmpeg")
-    name = "ffmpeg.exe" if sys.platform == "win32" else "ffmpeg"
-    shutil.copy(program, folder / name) if sys.platform == "win32" else (folder / name).symlink_to(program)
-    monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setitem(sys.modules, "av", None)
-
-
-@pytest.fixture
-def with_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine has PyAV, and no ffmpeg."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-
-@pytest.fixture
-def with_nothing(with_pyav: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "av", None)
 
 
 @pytest.fixture(params=["ffmpeg", "pyav"])
@@ -57,21 +33,6 @@ def converter(request: pytest.FixtureRequest) -> str:
     """Each of the two in turn."""
     request.getfixturevalue(f"with_{request.param}")
     return str(request.param)
-
-
-@pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Put a shell script in the place of ffmpeg."""
-    if os.name == "nt":
-        pytest.skip("a shell script cannot stand in for ffmpeg.exe")
-
-    def put(script: str) -> None:
-        program = tmp_path / "ffmpeg"
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-
-    return put
 
 
 def film(
@@ -291,7 +252,7 @@ async def test_what_is_too_large_becomes_smaller(with_ffmpeg: None, monkeypatch:
 
 @pytest.mark.asyncio
 async def test_without_ffmpeg_it_goes_as_it_is_with_one_warning(
-    with_nothing: None, caplog: pytest.LogCaptureFixture
+    without_decoder: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with memory_host() as host:
         for number in range(3):
@@ -307,7 +268,7 @@ async def test_without_ffmpeg_it_goes_as_it_is_with_one_warning(
 
 @pytest.mark.asyncio
 async def test_without_ffmpeg_it_goes_as_a_file_where_that_is_set(
-    with_nothing: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    without_decoder: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QQMEDIA_VIDEO_OTHERWISE", "card")
     async with memory_host() as host:
@@ -372,11 +333,7 @@ async def test_cancelling_ends_the_child_at_once(stand_in: Callable[[str], None]
     async with memory_host() as host:
         task = asyncio.create_task(prepared(host, WEBM), name="to be cancelled")
         await until_in_thread(children)
-        began = time.perf_counter()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert time.perf_counter() - began < 0.5
+        await ends_at_once(task)
         assert await asyncio.to_thread(children) == []
 
 
