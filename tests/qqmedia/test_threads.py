@@ -20,8 +20,9 @@ import pytest
 import pytest_asyncio
 
 from qqmedia import MediaHost, MediaKind, QQMediaError, open_host
+from qqmedia._pool import Pool
 from qqmedia.testing import make_content
-from qqmedia.threads import Threads, _Pool
+from qqmedia.threads import Threads
 from tests.waiting import until
 
 MakeThreads: TypeAlias = Callable[..., Threads]
@@ -64,7 +65,7 @@ def threads_for() -> Iterator[MakeThreads]:
     """Makes users of the threads; also a test that fails leaves none."""
     made: list[Threads] = []
 
-    def make(most: int, pool: _Pool | None = None) -> Threads:
+    def make(most: int, pool: Pool | None = None) -> Threads:
         made.append(Threads(most))
         if pool is not None:
             made[-1]._pool = pool
@@ -165,7 +166,7 @@ async def test_no_more_of_one_user_run_at_once_than_it_may_have(
 
 @pytest.mark.asyncio
 async def test_under_a_ceiling_for_all_everybody_has_one_call(threads_for: MakeThreads, gate: threading.Event) -> None:
-    before, pool = alive(), _Pool("qqmedia-test", ceiling=3)
+    before, pool = alive(), Pool("qqmedia-test", ceiling=3)
     users = [threads_for(3, pool) for _ in range(5)]
     begun: list[int] = []
 
@@ -188,7 +189,7 @@ async def test_under_a_ceiling_for_all_everybody_has_one_call(threads_for: MakeT
 @pytest.mark.asyncio
 async def test_what_waits_under_the_ceiling_goes_on_where_another_ends(threads_for: MakeThreads) -> None:
     """Also where nothing of its own ends: else a place would stay empty."""
-    pool, gates = _Pool("qqmedia-test", ceiling=2), [threading.Event() for _ in range(3)]
+    pool, gates = Pool("qqmedia-test", ceiling=2), [threading.Event() for _ in range(3)]
     first, second = threads_for(2, pool), threads_for(2, pool)
     held = [user.start(gate.wait, 30) for user, gate in zip((first, first, second), gates, strict=True)]
     waits = second.start(lambda: "its turn")
@@ -318,7 +319,7 @@ def test_what_ends_after_its_event_loop_was_closed_takes_no_thread_with_it(threa
 
 @pytest.mark.asyncio
 async def test_a_thread_that_is_idle_for_long_ends_and_another_is_made_when_needed(threads_for: MakeThreads) -> None:
-    before, threads = alive(), threads_for(8, _Pool("qqmedia-test", idle_seconds=0.02))
+    before, threads = alive(), threads_for(8, Pool("qqmedia-test", idle_seconds=0.02))
     barrier = threading.Barrier(8)
     await asyncio.gather(*(threads.start(barrier.wait) for _ in range(8)))
     assert len(alive() - before) == 8
@@ -328,7 +329,7 @@ async def test_a_thread_that_is_idle_for_long_ends_and_another_is_made_when_need
 
 @pytest.mark.asyncio
 async def test_a_call_that_comes_when_a_thread_gives_up_waiting_is_not_lost(threads_for: MakeThreads) -> None:
-    threads = threads_for(2, _Pool("qqmedia-test", idle_seconds=0.001))
+    threads = threads_for(2, Pool("qqmedia-test", idle_seconds=0.001))
     async with asyncio.timeout(20):
         for number in range(100):
             assert await threads.start(lambda n=number: n) == number
