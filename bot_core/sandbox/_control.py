@@ -136,6 +136,7 @@ class Control:
             "token_url": sandbox.token_url,
             "bots": sandbox.bots(),
             "calls": dict(sandbox.calls),
+            "faults": {kind: left for kind in FAULT_KINDS if (left := sandbox.faults.left(kind))},
             "arrived": sandbox.arrived[-1].number if sandbox.arrived else 0,
             "refused": [refused_json(entry) for entry in list(sandbox.refused)[-_SHOWN:]],
             "undelivered": [undelivered_json(entry) for entry in list(sandbox.undelivered)[-_SHOWN:]],

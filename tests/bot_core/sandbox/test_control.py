@@ -59,6 +59,8 @@ async def test_connections_tokens_and_faults_over_http(play: Any) -> None:
         assert await ask("tokens/revoke") == {"tokens": 1}
         assert await ask("faults", {"kind": "files", "mode": "cut", "times": 3}) == {"left": 3}
         assert sandbox.faults.left("files") == 3
+        async with bot.http.get(f"{sandbox.api_base}/sandbox/state") as response:
+            assert (await response.json())["faults"] == {"files": 3}
         await ask("faults", method="DELETE")
         assert sandbox.faults.left("files") == 0
 
