@@ -84,9 +84,9 @@ class MultipleAccounts(HandlerBook):
 
         Raises:
             ConfigurationError: Another account has this appid.
+            TypeError: It is no bot.
         """
-        known = self._bots.get(item.appid) is item
-        if not known:
+        if item not in self._bots.values():
             self._take(item)
         if self._started and not self._stopping and start_up and item not in self._tasks:
             self._launch(item)

@@ -47,6 +47,7 @@ def _bot() -> Any:
         (lambda bot: bot.message_created(5), "message_created takes a function; got 5"),
         (lambda bot: bot.set_group_config("games"), r"set_group_config takes GroupConfig\(...\); got 'games'"),
         (lambda _: accounts(5), r"MultipleAccounts takes AmiyaBot\(...\), or a list of them; got 5"),
+        (lambda _: accounts().append(5), "MultipleAccounts takes .*; got 5"),
         (lambda bot: accounts([bot, None]), "MultipleAccounts takes .*; got None"),
     ],
 )
