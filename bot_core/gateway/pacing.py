@@ -70,6 +70,10 @@ class MemoryPacingStore:
         return wait
 
 
+# Bots of one process wait for each other also where no file says when the others begin.
+_this_process: Final = MemoryPacingStore()
+
+
 class FilePacingStore:
     """Paces all processes of one user on one machine, by a file in the state folder under a lock.
 
@@ -91,7 +95,7 @@ class FilePacingStore:
             try:
                 return await asyncio.to_thread(self._book, account, limit, window, patience)
             except OSError as error:
-                self._alone = MemoryPacingStore()
+                self._alone = _this_process
                 logger.warning(
                     "the state folder cannot be used (%s): bots with this appid in other processes are not waited for;"
                     " set QQMEDIA_STATE to a folder that can be written",

@@ -132,10 +132,13 @@ async def test_without_a_folder_it_says_so_once_and_paces_this_process(
     blocked = tmp_path / "file"
     await asyncio.to_thread(blocked.touch)
     store = FilePacingStore(blocked)
-    assert await book(store) == 0
-    assert await book(store) == pytest.approx(5, abs=0.5)
+    account = f"bot without a folder {tmp_path}"
+    assert await book(store, account=account) == 0
+    assert await book(store, account=account) == pytest.approx(5, abs=0.5)
     (record,) = caplog.records
     assert "QQMEDIA_STATE" in record.getMessage()
+    another = FilePacingStore(blocked)  # another shard in this process
+    assert await book(another, account=account) == pytest.approx(10, abs=0.5)
 
 
 @pytest.mark.blocking  # it waits for child processes
