@@ -13,6 +13,7 @@ import pytest
 
 from qqmedia import MediaSourceError, StorageError, StorageQuotaError, SupportsDelete
 from tests.qqmedia_drivers.local_kit import files_in, free_port, status_of
+from tests.waiting import until_in_thread
 
 
 @pytest.mark.asyncio
@@ -184,9 +185,7 @@ async def test_a_cancelled_put_leaves_nothing(
         with pytest.raises(asyncio.CancelledError):
             await putting
         source.go_on.set()
-        async with asyncio.timeout(5):
-            while any(name.endswith(".part") for name in await asyncio.to_thread(files_in, tmp_path)):  # noqa: ASYNC110 - a thread of the driver ends
-                await asyncio.sleep(0.01)
+        await until_in_thread(lambda: not any(name.endswith(".part") for name in files_in(tmp_path)))
         assert await status_of(http, f"{base}/{upload.key}") == 404
         assert upload.key not in await asyncio.to_thread(files_in, tmp_path)
 

@@ -12,6 +12,7 @@ import pytest
 
 from qqmedia import ConfigurationError, Reach, StorageUnavailableError, SupportsReach
 from tests.qqmedia_drivers.local_kit import free_port, status_of
+from tests.waiting import until_in_thread
 
 
 @pytest.mark.asyncio
@@ -202,8 +203,6 @@ async def test_an_opening_that_is_cancelled_leaves_port_and_folder_as_they_were(
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
-    async with asyncio.timeout(5):
-        while await asyncio.to_thread(lambda: list((tmp_path / "resource").iterdir())):  # noqa: ASYNC110 - a thread ends
-            await asyncio.sleep(0.01)
+    await until_in_thread(lambda: not list((tmp_path / "resource").iterdir()))
     async with open_local(port=port) as driver:
         assert await status_of(http, await driver.put(make_upload())) == 200

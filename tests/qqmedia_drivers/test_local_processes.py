@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from qqmedia import ConfigurationError, Reach, StoragePermissionError
 from tests.qqmedia_drivers.local_kit import free_port
+from tests.waiting import until
 
 # A bot without a bot: opens the driver, puts what it is told to, says where it is, and ends when its input ends.
 CHILD = """
@@ -275,7 +276,5 @@ async def test_closing_leaves_no_task_and_no_thread(open_local: Any, make_upload
         driver = await stack.enter_async_context(open_local())
         await driver.put(make_upload())
         assert [thread for thread in threading.enumerate() if thread.name.startswith("qqmedia-local")]
-    async with asyncio.timeout(5):
-        while [thread for thread in threading.enumerate() if thread.name.startswith("qqmedia-local")]:  # noqa: ASYNC110 - threads end
-            await asyncio.sleep(0.01)
+    await until(lambda: not [one for one in threading.enumerate() if one.name.startswith("qqmedia-local")])
     assert asyncio.all_tasks() == {asyncio.current_task()}

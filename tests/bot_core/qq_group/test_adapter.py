@@ -16,6 +16,7 @@ from bot_core.openapi.values import FileType
 from bot_core.sandbox import Sandbox
 from tests.bot_core.qq_group.conftest import Start, mp4, png, wav
 from tests.bot_core.qq_group.uploading import sha256
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio
 
@@ -286,8 +287,7 @@ async def test_an_upload_whose_first_sender_gives_up_is_taken_over(sandbox: Sand
         sandbox.faults.stall("files", seconds=30)
         async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
             first = tasks.create_task(send(Chain().image(png()), channel_id="G1"))
-            while not sandbox.calls["files"]:  # noqa: ASYNC110 - the sandbox has no event for it
-                await asyncio.sleep(0.005)
+            await until(lambda: sandbox.calls["files"])
             second = tasks.create_task(send(Chain().image(png()), channel_id="G2"))
             await asyncio.sleep(0.02)
             assert sandbox.calls["files"] == 1

@@ -28,6 +28,7 @@ from qqmedia.guard import GuardedSession
 from qqmedia.testing import Resolved, memory_host
 from tests.bot_core.qq_group.conftest import mp4, png
 from tests.bot_core.qq_group.uploading import KIB, MIB, outbox, platform_that_forgets, sha256, web_server
+from tests.waiting import until
 
 
 def options(**chunks: Any) -> SandboxOptions:
@@ -319,8 +320,7 @@ async def test_a_file_that_changes_while_it_is_sent_is_an_error(tmp_path: Path) 
     async with Sandbox.open(options()) as sandbox, outbox(sandbox, inline_limit=100 * KIB) as out:
         sandbox.faults.stall("upload_prepare", seconds=0.2)
         task = asyncio.create_task(out.video(path))
-        while not sandbox.calls["upload_prepare"]:  # noqa: ASYNC110 - the sandbox has no event for it
-            await asyncio.sleep(0.005)
+        await until(lambda: sandbox.calls["upload_prepare"])
         await asyncio.to_thread(path.write_bytes, bytes(100))
         with pytest.raises(ValueError, match=r"clip\.mp4 changed while it was being sent"):
             await task
@@ -332,8 +332,7 @@ async def test_a_cancelled_upload_leaves_nothing_running() -> None:
     async with Sandbox.open(options()) as sandbox, outbox(sandbox, inline_limit=100 * KIB) as out:
         sandbox.faults.stall("upload_part", seconds=30, times=3)
         task = asyncio.create_task(out.video(VIDEO))
-        while not sandbox.calls["upload_part"]:  # noqa: ASYNC110 - the sandbox has no event for it
-            await asyncio.sleep(0.005)
+        await until(lambda: sandbox.calls["upload_part"])
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -22,6 +22,7 @@ from qqmedia.testing import MemoryDriver
 from tests.bot_core.qq_group.conftest import mp4, png
 from tests.bot_core.qq_group.sending_kit import Kit, arrived, many, send, text
 from tests.bot_core.qq_group.uploading import KIB, Outbox, outbox, sha256, web_server
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio
 
@@ -192,9 +193,7 @@ async def in_parts(**chunks: Any) -> AsyncIterator[tuple[Sandbox, Outbox]]:
 
 
 async def begun(sandbox: Sandbox, kind: str) -> None:
-    async with asyncio.timeout(5):
-        while not sandbox.calls[kind]:  # noqa: ASYNC110 - the sandbox has no event for it
-            await asyncio.sleep(0.005)
+    await until(lambda: sandbox.calls[kind])
 
 
 async def test_who_gives_up_in_the_middle_of_an_upload_leaves_it_to_who_waits_for_it() -> None:
@@ -317,8 +316,7 @@ async def test_others_on_that_route_wait_as_long() -> None:
     platform = Platform("30")
     async with web_server(platform.answer) as platform.api_base, outbox(platform) as out:
         first = asyncio.create_task(out.send(Chain().text("x")))
-        while not out.pauses.taken:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.005)
+        await until(lambda: out.pauses.taken)
         await out.send(Chain().text("y"), "G2")
         assert out.pauses.now >= 1030
         await first

@@ -27,6 +27,7 @@ from qqmedia import (
 from qqmedia.testing import MemoryDriver, make_upload, memory_host
 from tests.bot_core.qq_group.conftest import Bot, png
 from tests.bot_core.qq_group.sending_kit import Kit, send
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio
 
@@ -217,8 +218,7 @@ async def test_a_picture_may_be_forgotten_while_it_makes_room(tmp_path: Path) ->
             first = await store.link(make_upload(png(1), kind=MediaKind.IMAGE), "a")
             kit.sandbox.faults.stall("image_delete", seconds=0.1)
             second = asyncio.create_task(store.link(make_upload(png(2), kind=MediaKind.IMAGE), "b"))
-            while "image_delete" not in calls(kit) and not second.done():  # noqa: ASYNC110 - a list that grows
-                await asyncio.sleep(0.005)
+            await until(lambda: "image_delete" in calls(kit) or second.done())
             store.forget(first)
             assert (await second).startswith(SCHEME)
 

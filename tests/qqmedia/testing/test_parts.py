@@ -37,6 +37,7 @@ from qqmedia.testing import (
 from qqmedia.testing._fetching import expiry_in
 from qqmedia.voice import inspect_silk
 from tests.qqmedia.testing.store import SPEC, TOKEN, Store
+from tests.waiting import until
 
 
 @pytest_asyncio.fixture
@@ -111,8 +112,7 @@ async def test_a_proxy_delays(proxy: FaultyProxy) -> None:
 async def test_a_proxy_holds_back_until_it_is_told_to_let_go(proxy: FaultyProxy) -> None:
     await proxy.hold(most_seconds=5)
     asking = asyncio.create_task(get(proxy), name="request that is held")
-    while not proxy.holding:  # noqa: ASYNC110 - what is waited for is in another thread
-        await asyncio.sleep(0.001)
+    await until(lambda: proxy.holding)
     assert not asking.done()
     assert await proxy.let_go()
     assert await asking == (200, 100_000)
