@@ -7,7 +7,7 @@ import inspect
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -43,10 +43,24 @@ class _Stored:
 
 @dataclass(slots=True)
 class _Flight:
-    """A put that is under way, and how many wait for it."""
+    """A put that is under way, and those who wait for it."""
 
     task: asyncio.Task[_Stored]
-    waiters: int = 0
+    waiters: list[asyncio.Future[_Stored]] = field(default_factory=list)
+
+    def tell(self) -> None:
+        """Tell them what came of it: one callback for all, where `asyncio.shield` takes two for each."""
+        task = self.task
+        error = None if task.cancelled() else task.exception()
+        for waiter in self.waiters:
+            if waiter.done():
+                continue
+            if task.cancelled():
+                waiter.cancel()
+            elif error is not None:
+                waiter.set_exception(error)
+            else:
+                waiter.set_result(task.result())
 
 
 class Publisher:
@@ -271,9 +285,10 @@ class _Shelf:
             flight, leads = self._flights.get(upload.key), False
             if flight is None:
                 flight, leads = self._take_off(upload), True
-            flight.waiters += 1
+            told: asyncio.Future[_Stored] = asyncio.get_running_loop().create_future()
+            flight.waiters.append(told)
             try:
-                return await asyncio.shield(flight.task)
+                return await told
             except asyncio.CancelledError:
                 if flight.task.cancelled() and self._publisher.closing:
                     raise QQMediaError(f"the media host was closed while {upload.key} was being stored") from None
@@ -283,25 +298,29 @@ class _Shelf:
                     raise
                 # Whoever began is gone, and his temporary file with him: begin again, with our own.
             finally:
-                flight.waiters -= 1
+                flight.waiters.remove(told)
                 if not flight.waiters and not flight.task.done():
-                    self._land(upload.key, flight.task)
+                    self._forget(upload.key, flight)
                     flight.task.cancel()
+                elif told.done() and not told.cancelled():
+                    told.exception()  # we may have been cancelled in the moment in which it was told
 
     def _take_off(self, upload: Upload) -> _Flight:
         task = asyncio.create_task(self._store(upload), name=f"qqmedia put {upload.key}")
         flight = self._flights[upload.key] = _Flight(task)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda done: self._land(upload.key, done))
+
+        def landed(task: asyncio.Task[_Stored]) -> None:
+            self._tasks.discard(task)
+            self._forget(upload.key, flight)
+            flight.tell()
+
+        task.add_done_callback(landed)
         return flight
 
-    def _land(self, key: str, task: asyncio.Task[_Stored]) -> None:
-        flight = self._flights.get(key)
-        if flight is not None and flight.task is task:
+    def _forget(self, key: str, flight: _Flight) -> None:
+        if self._flights.get(key) is flight:
             del self._flights[key]
-        if task.done() and not task.cancelled():
-            task.exception()  # all who waited may have gone
 
     async def _store(self, upload: Upload) -> _Stored:
         if (gone := self._deleting.get(upload.key)) is not None:
