@@ -55,6 +55,10 @@ class Chain:
         reference: bool = False,  # noqa: FBT001, FBT002 - AmiyaBot's signature
         chain_builder: ChainBuilder | None = None,
     ) -> None:
+        if data is not None and not hasattr(data, "is_direct"):
+            raise TypeError(
+                f"a Chain begins with the message that is answered: Chain(data).text(...); got {data!r:.80}"
+            )
         self.data = data
         self.reference = reference
         self.chain: list[Element] = []

@@ -59,6 +59,7 @@ def test_what_is_registered(call: Callable[[Any], Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda chain: type(chain)("hello"), r"a Chain begins with the message .* Chain\(data\).*; got 'hello'"),
         (lambda chain: chain.markdown_content(None), "content of markdown_content is a str; got None"),
         (lambda chain: chain.markdown_content("x", images=["cat"]), r"images is a mapping .*; got \['cat'\]"),
         (lambda chain: chain.markdown_content("x", images={"cat": None}), "images is .*; got None under 'cat'"),
