@@ -18,6 +18,9 @@ _MOST_WAITING: Final = 50_000
 
 _EXPIRED: Final = 4009
 
+# A close frame has room for 125 bytes, two of which are the code.
+_MOST_REASON_BYTES: Final = 123
+
 
 class _Void(asyncio.Protocol):
     """Takes the place of a connection's protocol and swallows what comes: even a ping is not answered any more.
@@ -50,6 +53,7 @@ class Socket:
         self._waiting: deque[str] = deque()
         self._wake = asyncio.Event()
         self._close_code: int | None = None
+        self._close_reason = b""
         self._dropped = False
         self._hung = False
 
@@ -81,6 +85,7 @@ class Socket:
         """Close with a code, once what is queued has been sent; the first call counts. What hangs stays as it is."""
         if self._close_code is None and not self._hung:
             self._close_code = code
+            self._close_reason = why.encode()[:_MOST_REASON_BYTES].decode(errors="ignore").encode()
             self.why = f"{code} {why}"
             self._wake.set()
 
@@ -113,7 +118,7 @@ class Socket:
                 while self._waiting:
                     await self._ws.send_str(self._waiting.popleft())
                 if self._close_code is not None:
-                    await self._ws.close(code=self._close_code, message=self.why.encode()[:120])
+                    await self._ws.close(code=self._close_code, message=self._close_reason)
                     return
                 self._wake.clear()
                 await self._wake.wait()

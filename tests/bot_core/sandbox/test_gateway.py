@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bot_core.errors import SandboxError
@@ -253,3 +254,15 @@ async def test_an_identify_on_a_connection_that_has_a_session_ends_that_one(play
         await bot.hello()
         await bot.resume(session_id=first, seq=1)
         assert await bot.frame() == {"op": 9, "d": False}
+
+
+@pytest.mark.asyncio
+async def test_a_reason_that_is_too_long_for_a_close_frame_is_cut_between_two_characters(play: Any) -> None:
+    async with play(connect=False) as (_, bot):
+        await bot.login()
+        await bot.hello()
+        await bot.ws.send_json({"op": "错" * 100})
+        message = await bot.ws.receive()
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 4001)
+        assert message.extra.startswith("op 错错")
+        assert len(message.extra.encode()) <= 123
