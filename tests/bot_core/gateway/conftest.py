@@ -63,18 +63,6 @@ class Bot:
 
 
 @pytest_asyncio.fixture
-async def platform() -> AsyncIterator[FakePlatform]:
-    async with FakePlatform() as platform:
-        yield platform
-
-
-@pytest_asyncio.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as http:
-        yield http
-
-
-@pytest_asyncio.fixture
 async def new_bot(platform: FakePlatform, http: aiohttp.ClientSession) -> AsyncIterator[Callable[..., Bot]]:
     bots: list[Bot] = []
 

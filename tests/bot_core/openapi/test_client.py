@@ -34,12 +34,6 @@ USER = Target(Scene.USER, "a/b ?é")
 
 
 @pytest_asyncio.fixture
-async def platform() -> AsyncIterator[FakePlatform]:
-    async with FakePlatform() as platform:
-        yield platform
-
-
-@pytest_asyncio.fixture
 async def api(platform: FakePlatform) -> AsyncIterator[OpenAPIClient]:
     async with aiohttp.ClientSession() as http:
         tokens = AccessTokenSource(http, appid=APPID, client_secret=SECRET, token_url=platform.token_url)

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from bot_core.errors import AuthenticationError, OpenAPIError, RateLimitedError
 from bot_core.openapi.token import AccessTokenSource
@@ -19,18 +17,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest_asyncio.fixture
-async def platform() -> AsyncIterator[FakePlatform]:
-    async with FakePlatform() as platform:
-        yield platform
-
-
-@pytest_asyncio.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as http:
-        yield http
 
 
 @pytest.fixture
