@@ -252,7 +252,21 @@ class Webhook:
         except TimeoutError:
             return None, b"", f"no answer within {self._timeout_seconds:g} s"
         except aiohttp.ClientError as error:
-            return None, b"", str(error)
+            return None, b"", _no_answer(error)
+
+
+def _no_answer(error: aiohttp.ClientError) -> str:
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"its certificate is not accepted: {error.certificate_error}"
+        case aiohttp.ClientConnectorDNSError():
+            return f"the name {error.host} is not known"
+        case aiohttp.ClientConnectorError() if not isinstance(error, aiohttp.ClientSSLError):
+            return f"nothing answers at {error.host} port {error.port}"
+        case aiohttp.InvalidURL():
+            return "it is no address"
+        case _:
+            return str(error) or "the connection was cut"
 
 
 def _now() -> str:

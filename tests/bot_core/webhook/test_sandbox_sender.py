@@ -159,6 +159,19 @@ async def test_an_address_that_is_something_else(sandbox: Sandbox) -> None:
             await sandbox.use_webhook(page.url, SECRET)
 
 
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:1/", "nothing answers at 127.0.0.1 port 1"),
+        ("no address", "it is no address"),
+        ("http://bot.invalid/", "the name bot.invalid is not known"),
+    ],
+)
+async def test_an_address_where_nothing_is(sandbox: Sandbox, url: str, why: str) -> None:
+    with pytest.raises(SandboxError, match=f"{url} cannot be used as a webhook: .*{why}"):
+        await sandbox.use_webhook(url, SECRET)
+
+
 async def test_a_ca_file_that_is_none(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match=r"ca_file .*missing\.pem cannot be used: No such file"):
         await sandbox.use_webhook("https://127.0.0.1/", SECRET, ca_file=str(tmp_path / "missing.pem"))
