@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from typing import Final, TypeAlias
 
-from qqmedia_drivers.local._folder import WriteStopped
+from qqmedia.threads import Threads
 
 __all__ = ("Batches",)
 
@@ -23,8 +22,8 @@ class Batches:
     Nobody waits for company who came alone: only where the trip before carried several, the next one is a little later.
     """
 
-    def __init__(self, pool: Executor) -> None:
-        self._pool = pool
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
         self._waiting: list[tuple[Call, asyncio.Future[None]]] = []
         self._busy = False  # a trip is under way, or about to begin
         self._not_before = 0.0  # by the event loop's clock
@@ -35,7 +34,7 @@ class Batches:
         When this is cancelled, the call may still run: it has to look for itself whether anybody wants it.
 
         Raises:
-            WriteStopped: The threads have ended.
+            Exception: The one with which the threads were closed.
         """
         loop = asyncio.get_running_loop()
         done = loop.create_future()
@@ -55,13 +54,10 @@ class Batches:
         batch, self._waiting = self._waiting, []
         self._not_before = loop.time() + _APART_SECONDS if len(batch) > 1 else 0.0
         try:
-            trip = loop.run_in_executor(self._pool, _run, [call for call, _ in batch])
-        except RuntimeError:  # what ended the threads did not wait for us
-            self._busy = False
-            for _, done in batch:
-                if not done.done():
-                    done.set_exception(WriteStopped())
-            return
+            trip = self._threads.start(_run, [call for call, _ in batch])
+        except Exception as error:  # noqa: BLE001 - what closed the threads, and did not wait for us, says why
+            trip = loop.create_future()
+            trip.set_exception(error)
         trip.add_done_callback(lambda over: self._arrived([done for _, done in batch], over))
 
     def _arrived(
@@ -70,7 +66,9 @@ class Batches:
         self._busy = False
         if self._waiting:
             self._plan(trip.get_loop())
-        for done, error in zip(waiting, trip.result(), strict=True):
+        refused = trip.exception()
+        errors = [refused] * len(waiting) if refused is not None else trip.result()
+        for done, error in zip(waiting, errors, strict=True):
             if done.done():
                 continue  # cancelled meanwhile
             if error is None:

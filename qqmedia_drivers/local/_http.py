@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, TypeVar
 
 from aiohttp import web
 
+from qqmedia.threads import Threads
 from qqmedia_drivers.local._folder import Folder, Found
 from qqmedia_drivers.local._kept import find_kept
 from qqmedia_drivers.local._names import NAME, content_type_of
@@ -67,11 +66,11 @@ class _Body(NamedTuple):
 class Handler:
     """The request handler of one server."""
 
-    def __init__(self, folder: Folder, recent: RecentBytes, pool: Executor, resource_path: str) -> None:
+    def __init__(self, folder: Folder, recent: RecentBytes, threads: Threads, resource_path: str) -> None:
         self._folder = folder
         self._resource_path = resource_path
         self._recent = recent
-        self._pool = pool
+        self._threads = threads
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -134,7 +133,7 @@ class Handler:
         return response
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+        return await self._threads.start(function, *arguments)
 
 
 def _open_at(path: Path, start: int, size: int) -> tuple[BinaryIO, bytes]:

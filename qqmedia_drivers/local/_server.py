@@ -9,7 +9,7 @@ import ssl
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from qqmedia import ConfigurationError, StorageUnavailableError, Upload
+from qqmedia.threads import Threads
 from qqmedia_drivers.local._batches import Batches
 from qqmedia_drivers.local._box import Box, ServerOptions
 from qqmedia_drivers.local._folder import Folder, Stop, WriteStopped
@@ -29,8 +30,8 @@ from qqmedia_drivers.local._ports import bind_shared, join
 
 __all__ = ("LocalServer", "lent_server", "warn_once")
 
-# Threads for the disk; more give no more throughput and delay the loop (FINDINGS 2).
-_THREADS: Final = 6
+# Calls to the disk at once; more give no more throughput and delay the loop (FINDINGS 2).
+_CALLS: Final = 6
 # Writing this much takes about as long as a trip to a thread; more of them share one trip.
 _SHORT_BYTES: Final = 1024 * 1024
 # For how long running downloads may go on when the last driver is closed.
@@ -62,14 +63,14 @@ class LocalServer:
         options: As they came out: with the port that was got.
     """
 
-    def __init__(self, options: ServerOptions, box: Box, tls: ssl.SSLContext | None, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, options: ServerOptions, box: Box, tls: ssl.SSLContext | None, threads: Threads) -> None:
         self.options = options
         self._tls = tls
-        self._pool = pool
+        self._threads = threads
         self._folder = Folder(options, box)
         self._recent = RecentBytes()
-        self._short = Batches(pool)
-        handler = Handler(self._folder, self._recent, pool, options.resource_path)
+        self._short = Batches(threads)
+        handler = Handler(self._folder, self._recent, threads, options.resource_path)
         self._runner = web.ServerRunner(
             web.Server(handler, access_log=None, logger=_http_logger(), keepalive_timeout=_KEEPALIVE_SECONDS),
             shutdown_timeout=_SHUTDOWN_SECONDS,
@@ -84,18 +85,18 @@ class LocalServer:
             ConfigurationError: Another process serves the port with other options, or `host` is wrong.
             StorageError: The port is taken by another program, or the folder cannot be used.
         """
-        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="qqmedia-local")
-        joined = pool.submit(join, options, state_dir)
+        threads = Threads(_CALLS)
+        joined = threads.submit(join, options, state_dir)
         try:
             box, listener, options = await asyncio.shield(asyncio.wrap_future(joined))
         except asyncio.CancelledError:
-            pool.submit(_undo, joined)
-            pool.shutdown(wait=False)
+            threads.submit(_undo, joined)
+            threads.close(WriteStopped)
             raise
         except BaseException:
-            pool.shutdown(wait=False)
+            threads.close(WriteStopped)
             raise
-        server = cls(options, box, tls, pool)
+        server = cls(options, box, tls, threads)
         try:
             await server._serve(listener)
         except BaseException:
@@ -138,13 +139,14 @@ class LocalServer:
                 await asyncio.wait([self._successor])
             await self._runner.cleanup()
         finally:
-            closing = self._pool.submit(self._folder.close)
-            self._pool.shutdown(wait=False)
-            await asyncio.wrap_future(closing)
+            try:
+                await asyncio.wrap_future(self._threads.submit(self._folder.close))
+            finally:
+                self._threads.close(WriteStopped)
 
     async def in_thread(self, function: Callable[..., T], *arguments: object) -> T:
-        """Run a function that touches the disk or the network's settings in this server's threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+        """Run a function that touches the disk or the network's settings in a thread."""
+        return await self._threads.start(function, *arguments)
 
     async def _serve(self, listener: socket.socket | None) -> None:
         await self._runner.setup()

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from qqmedia.threads import Threads
 from qqmedia_drivers.local._batches import Batches
 from qqmedia_drivers.local._folder import WriteStopped
 
 
 @pytest.mark.asyncio
 async def test_who_waits_for_the_next_trip_hears_that_the_threads_have_ended() -> None:
-    pool = ThreadPoolExecutor(1)
-    batches = Batches(pool)
+    threads = Threads(1)
+    batches = Batches(threads)
     gates = threading.Event(), threading.Event()
 
     def through(number: int) -> None:
@@ -29,10 +29,26 @@ async def test_who_waits_for_the_next_trip_hears_that_the_threads_have_ended() -
     await alone
     late = asyncio.create_task(batches.run(lambda: None))  # the trip before it carries two: it sets off a little later
     await asyncio.sleep(0)
-    pool.shutdown(wait=False)
+    threads.close(WriteStopped)
     gates[1].set()
     await asyncio.gather(*crowd)
     with pytest.raises(WriteStopped):
         await asyncio.wait_for(late, 5)
     with pytest.raises(WriteStopped):
         await asyncio.wait_for(batches.run(lambda: None), 5)
+
+
+@pytest.mark.asyncio
+async def test_a_trip_that_never_began_is_told_to_all_whom_it_would_have_carried() -> None:
+    threads = Threads(1)
+    batches = Batches(threads)
+    gate = threading.Event()
+    hanging = threads.start(gate.wait, 10)
+    waiting = [asyncio.create_task(batches.run(lambda: None)) for _ in range(2)]
+    await asyncio.sleep(0)
+    threads.close(WriteStopped)
+    for one in waiting:
+        with pytest.raises(WriteStopped):
+            await asyncio.wait_for(one, 5)
+    gate.set()
+    assert await hanging

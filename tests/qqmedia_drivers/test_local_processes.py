@@ -275,6 +275,6 @@ async def test_closing_leaves_no_task_and_no_thread(open_local: Any, make_upload
     async with AsyncExitStack() as stack:
         driver = await stack.enter_async_context(open_local())
         await driver.put(make_upload())
-        assert [thread for thread in threading.enumerate() if thread.name.startswith("qqmedia-local")]
-    await until(lambda: not [one for one in threading.enumerate() if one.name.startswith("qqmedia-local")])
+        assert [thread for thread in threading.enumerate() if thread.name.startswith("qqmedia-")]
+    await until(lambda: not [one for one in threading.enumerate() if one.name.startswith("qqmedia-")])
     assert asyncio.all_tasks() == {asyncio.current_task()}
