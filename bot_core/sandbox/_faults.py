@@ -99,8 +99,9 @@ _OF_CALLS: Final = (
     FaultMode.FAIL_AFTER,
 )
 
-# Codes that a close frame can carry; 1004 to 1006 and 1015 are never sent.
-_CLOSE_CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
+# Codes that a close frame can carry; 1004 to 1006 and 1015 are never sent. The standard ends at 4999, and the platform's
+# own SDK knows 9001 and 9005.
+_CLOSE_CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 65536)})
 _OK: Final = 200
 _LAST_STATUS: Final = 599
 
@@ -113,7 +114,7 @@ def check_close_code(code: int) -> None:
     """
     if type(code) is not int or code not in _CLOSE_CODES:
         raise ValueError(
-            f"code must be a close code that can be sent, 3000 to 4999 or 1000 and some after it, got {code!r}; "
+            f"code must be a close code that can be sent, 3000 to 65535 or 1000 and some after it, got {code!r}; "
             "1006 is what a cut connection gives"
         )
 
