@@ -101,6 +101,7 @@ class GatewaySession:
         jitter: Gives a number from 0 to 1; shortens a pause by up to a quarter.
 
     Attributes:
+        name: In log lines.
         session_id: Live session, or `None`: then the next connection identifies.
         seq: Of the last event; never goes back within a session.
         intents: What the next identify asks for.
@@ -118,6 +119,7 @@ class GatewaySession:
     ) -> None:
         self.intents = intents
         self.shard = shard
+        self.name = "shard {}/{}".format(*shard)
         self.session_id: str | None = None
         self.seq: int | None = None
         self.phase = Phase.OFFLINE
@@ -434,7 +436,7 @@ class GatewaySession:
         """Say it, once a kind."""
         if kind not in self._odd and len(self._odd) < _ODD_LIMIT:
             self._odd.add(kind)
-            logger.warning("the gateway sent %s; ignored, and not said again", text)
+            logger.warning("%s: the gateway sent %s; ignored, and not said again", self.name, text)
         return ()
 
 

@@ -86,7 +86,7 @@ class Shard:
         connect_timeout: float = _CONNECT_SECONDS,
     ) -> None:
         index, count = session.shard
-        self.name = f"shard {index}/{count} of {tokens.appid}"
+        self.name = session.name = f"shard {index}/{count} of {tokens.appid}"
         self.session = session
         self._http = http
         self._tokens = tokens

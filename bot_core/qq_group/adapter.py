@@ -268,7 +268,7 @@ class QQGroupAdapter:
         """Say it, once a kind: a platform that changed its events would fill the log."""
         if text not in self._odd and len(self._odd) < _ODD_LIMIT:
             self._odd.add(text)
-            logger.warning("%s; not said again", text, exc_info=error)
+            logger.warning("bot %s: %s; not said again", self.appid, text, exc_info=error)
 
     async def _on_ready(self, dispatch: Dispatch) -> None:
         """Note the bot's name: READY has it, RESUMED has not."""

@@ -265,7 +265,7 @@ async def test_a_cut_tls_handshake_passes_and_is_told_in_words(
 
 
 @pytest.mark.asyncio
-async def test_bad_frames_are_survived(bot: Bot, platform: FakePlatform) -> None:
+async def test_bad_frames_are_survived(bot: Bot, platform: FakePlatform, caplog: pytest.LogCaptureFixture) -> None:
     connection = await platform.accept()
     await connection.ready()
     for frame in ("", "{", "[]", "null", '{"op":"x"}', '{"op":77}', '{"op":0}', '{"op":0,"t":"X","d":"bare"}'):
@@ -275,6 +275,8 @@ async def test_bad_frames_are_survived(bot: Bot, platform: FakePlatform) -> None
     await connection.event("X", "good", seq=2)
     await bot.until(lambda: bot.got == ["bare", "good"])
     assert bot.events[1] == Dispatch("", "X", "bare", None)
+    no_json = f"shard 1/3 of {APPID}: the gateway sent a frame that is not JSON; ignored, and not said again"
+    assert warnings(caplog).count(no_json) == 1
 
 
 @pytest.mark.asyncio

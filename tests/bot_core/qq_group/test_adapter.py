@@ -144,15 +144,15 @@ async def test_an_event_that_comes_again_is_dropped(sandbox: Sandbox, start: Sta
 async def test_what_cannot_be_read_is_skipped_and_told_once_and_the_bot_lives(
     sandbox: Sandbox, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with start(lambda data: Chain(data).text("alive")):
+    async with start(lambda data: Chain(data).text("alive")) as bot:
         for _ in range(2):
             for data in ({}, {"id": 1, "author": []}, {"id": "M", "group_openid": None, "mentions": {"a": 1}}):
                 await sandbox.emit("GROUP_AT_MESSAGE_CREATE", data)
         said = await sandbox.say("still there?")
         assert await sandbox.replies(said)
-    assert [line.getMessage() for line in caplog.records if "skipped" in line.getMessage()] == [
-        "GROUP_AT_MESSAGE_CREATE skipped: it has no message id or names no chat; not said again"
-    ]
+    (line,) = (record.getMessage() for record in caplog.records if "skipped" in record.getMessage())
+    told = "GROUP_AT_MESSAGE_CREATE skipped: it has no message id or names no chat; not said again"
+    assert line == f"bot {bot.adapter.appid}: {told}"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,9 @@ async def test_an_odd_event_is_handed_on_and_told_once(
             own = data | {"id": f"M{number}"} if isinstance(data, dict) else data
             sandbox.send_frame(json.dumps({"op": 0, "id": f"{name}:{number}", "t": name, "s": 90 + number, "d": own}))
         await bot.until(lambda: len(bot.received) == 3)
-    assert [line.getMessage() for line in caplog.records if name in line.getMessage()] == [f"{told}; not said again"]
+    assert [line.getMessage() for line in caplog.records if name in line.getMessage()] == [
+        f"bot {bot.adapter.appid}: {told}; not said again"
+    ]
 
 
 async def test_documented_events_are_not_remarked_upon(
