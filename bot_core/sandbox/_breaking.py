@@ -38,8 +38,10 @@ class Breaking(Face):
     def close_connections(self, code: int, *, appid: str | None = None) -> int:
         """Close the connections of a bot, or of all, with this code; return how many. Sessions stay resumable.
 
+        1005 is a close frame without a code, and 1006 none at all: a cut.
+
         Raises:
-            ValueError: No close frame carries such a code.
+            ValueError: No connection ends with such a code.
         """
         check_close_code(code)
         sockets = self._desks.gateway.sockets(appid)

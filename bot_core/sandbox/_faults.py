@@ -99,24 +99,22 @@ _OF_CALLS: Final = (
     FaultMode.FAIL_AFTER,
 )
 
-# Codes that a close frame can carry; 1004 to 1006 and 1015 are never sent. The standard ends at 4999, and the platform's
-# own SDK knows 9001 and 9005.
-_CLOSE_CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 65536)})
+# What a bot can get to see as the code of a close; 1005 and 1006 stand for none, and for no close frame at all. The
+# standard ends at 4999, and the platform's own SDK knows 9001 and 9005.
+_CLOSE_CODES: Final = frozenset({*range(1000, 1004), *range(1005, 1015), *range(3000, 65536)})
+
 _OK: Final = 200
 _LAST_STATUS: Final = 599
 
 
 def check_close_code(code: int) -> None:
-    """Refuse a code that no close frame carries.
+    """Refuse a code that no connection ends with.
 
     Raises:
         ValueError: It is none of those.
     """
     if type(code) is not int or code not in _CLOSE_CODES:
-        raise ValueError(
-            f"code must be a close code that can be sent, 3000 to 65535 or 1000 and some after it, got {code!r}; "
-            "1006 is what a cut connection gives"
-        )
+        raise ValueError(f"code must be a close code: 3000 to 65535, or 1000 and some after it, got {code!r}")
 
 
 class Faults:

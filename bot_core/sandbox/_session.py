@@ -7,7 +7,7 @@ import contextlib
 from collections import deque
 from typing import Final
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from bot_core.sandbox._faults import Fault, FaultMode, Faults
 
@@ -17,6 +17,9 @@ __all__ = ("Session", "Socket")
 _MOST_WAITING: Final = 50_000
 
 _EXPIRED: Final = 4009
+
+_NO_CODE: Final = 1005
+_BARE_CLOSE: Final = b"\x88\0"
 
 # A close frame has room for 125 bytes, two of which are the code.
 _MOST_REASON_BYTES: Final = 123
@@ -82,8 +85,15 @@ class Socket:
         self._wake.set()
 
     def close(self, code: int, why: str) -> None:
-        """Close with a code, once what is queued has been sent; the first call counts. What hangs stays as it is."""
-        if self._close_code is None and not self._hung:
+        """Close with a code, once what is queued has been sent; the first call counts. What hangs stays as it is.
+
+        1005 is a close frame without a code, and 1006 none at all: a cut.
+        """
+        if self._hung or self._close_code is not None:
+            return
+        if code == WSCloseCode.ABNORMAL_CLOSURE:
+            self.drop()
+        else:
             self._close_code = code
             self._close_reason = why.encode()[:_MOST_REASON_BYTES].decode(errors="ignore").encode()
             self.why = f"{code} {why}"
@@ -117,6 +127,10 @@ class Socket:
             while True:
                 while self._waiting:
                     await self._ws.send_str(self._waiting.popleft())
+                if self._close_code == _NO_CODE:
+                    if self._transport is not None:
+                        self._transport.write(_BARE_CLOSE)  # the bot's answer to it ends the connection
+                    return
                 if self._close_code is not None:
                     await self._ws.close(code=self._close_code, message=self._close_reason)
                     return

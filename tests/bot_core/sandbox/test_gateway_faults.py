@@ -239,7 +239,7 @@ def test_what_cannot_happen_is_refused(kind: str, mode: FaultMode) -> None:
     ("kind", "fault", "why"),
     [
         ("identify", {"mode": FaultMode.CLOSE}, "3000 to 65535"),
-        ("resume", {"mode": FaultMode.CLOSE, "code": 1006}, "1006 is what a cut connection gives"),
+        ("resume", {"mode": FaultMode.CLOSE, "code": 70_000}, "code must be a close code: 3000 to 65535"),
         ("me", {"mode": FaultMode.ANSWER, "status": 42}, "status must be an HTTP status from 200 to 599, got 42"),
         ("me", {"mode": FaultMode.STALL, "seconds": -1}, "seconds must be 0 or more, got -1"),
         ("me", {"mode": FaultMode.CUT, "times": 1.5}, "times must be at least 1, got 1.5"),
@@ -254,12 +254,13 @@ def test_values_that_would_break_later_are_refused_now(kind: str, fault: dict[st
 @pytest.mark.asyncio
 async def test_connections_are_closed_with_codes_that_can_be_sent(play: Any) -> None:
     async with play() as (sandbox, bot):
-        for code in (0, 1005, 1006, 2000, 65536, 99999):
+        for code in (0, 999, 1004, 1015, 2000, 65536, 99999):
             with pytest.raises(ValueError, match=f"got {code}"):
                 sandbox.close_connections(code)
-        for code in (1000, 4001, 4915, 9005):
-            sandbox.close_connections(code)
-            assert await bot.frame() == {"close": code}
+        for code in (1000, 1005, 1006, 4001, 4915, 9005):
+            assert sandbox.close_connections(code) == 1
+            # aiohttp does not tell a frame without a code from one with 1000
+            assert await bot.frame() == {"close": 1000 if code == 1005 else code}
             await bot.hello()
             await bot.resume()
             assert (await bot.frame())["t"] == "RESUMED"
