@@ -209,7 +209,10 @@ class Shard:
         try:
             async with asyncio.timeout(self._connect_timeout):
                 socket = await self._http.ws_connect(
-                    url, timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS), max_msg_size=_MAX_FRAME_BYTES
+                    url,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_SECONDS),
+                    autoping=False,  # aiohttp's answer to a ping raises where the socket has just been cut
+                    max_msg_size=_MAX_FRAME_BYTES,
                 )
         except TimeoutError:
             return self._not_open(f"{url} did not open a WebSocket within {self._connect_timeout:g} s")
@@ -221,6 +224,13 @@ class Shard:
             return await self._live(socket, deliver, on_ready)
         finally:
             await _leave(socket)
+
+    def _failed(self, error: Exception) -> Reconnect | Stop:
+        session, now = self.session, self._clock()
+        ending = _ending(session.closed(None, now)) or _ending(session.unreachable("the connection failed", now))
+        if ending is None:  # it had been told to stop
+            raise error
+        return ending
 
     def _not_open(self, reason: str) -> Reconnect | Stop:
         self._discovery.failed()
@@ -237,6 +247,15 @@ class Shard:
         self.session.opened(self._token, self._clock())
         self._my_turn.clear()
         self._went_live = False
+        try:
+            return await self._attend(socket, deliver, on_ready)
+        except Exception as error:  # what nobody thought of must not be the end of the bot
+            logger.exception("%s: the connection failed for a reason that nobody expected", self.name)
+            return self._failed(error)
+
+    async def _attend(
+        self, socket: aiohttp.ClientWebSocketResponse, deliver: DeliverCallback, on_ready: OnReady | None
+    ) -> Reconnect | Stop:
         async with asyncio.TaskGroup() as tasks:
             works = (
                 tasks.create_task(self._read(socket, deliver, on_ready), name=f"{self.name}: reader"),
@@ -260,9 +279,7 @@ class Shard:
             if message.type in _DATA:
                 actions = session.received(message.data, clock())
             else:
-                by_frame = message.type == aiohttp.WSMsgType.CLOSE
-                code = (message.data or _NO_CLOSE_CODE) if by_frame else None
-                actions = session.closed(code, clock(), (message.extra or "") if by_frame else "")
+                actions = await self._controlled(socket, message)
             for action in actions:
                 match action:
                     case Deliver(dispatch):
@@ -270,13 +287,27 @@ class Shard:
                     case Online():
                         await self._announce(action, on_ready)
                     case Send():
-                        await _write(socket, action.text)
+                        await _write(socket.send_str(action.text))
                     case AskTurn():
                         self._my_turn.set()
                     case Reconnect() | Stop():
                         return action
             if session.deadline < self._planned:
                 self._replanned.set()
+
+    async def _controlled(
+        self, socket: aiohttp.ClientWebSocketResponse, message: aiohttp.WSMessage
+    ) -> Sequence[Action]:
+        match message.type:
+            case aiohttp.WSMsgType.PING:
+                await _write(socket.pong(message.data))
+                return ()
+            case aiohttp.WSMsgType.PONG:
+                return ()
+            case aiohttp.WSMsgType.CLOSE:
+                return self.session.closed(message.data or _NO_CLOSE_CODE, self._clock(), message.extra or "")
+            case _:
+                return self.session.closed(None, self._clock())
 
     async def _beat(self, socket: aiohttp.ClientWebSocketResponse) -> Reconnect | Stop:
         while True:
@@ -290,7 +321,7 @@ class Shard:
                 return ending
             for action in actions:
                 if isinstance(action, Send):
-                    await _write(socket, action.text)
+                    await _write(socket.send_str(action.text))
             self._note_changed()  # a quiet session is alive too, and worth resuming
 
     async def _identify(self, socket: aiohttp.ClientWebSocketResponse) -> Reconnect | Stop:
@@ -304,7 +335,7 @@ class Shard:
         for action in self.session.granted(self._clock()):
             if isinstance(action, Send):
                 self._identifies += 1
-                await _write(socket, action.text)
+                await _write(socket.send_str(action.text))
         self._leave_gate()
         self._replanned.set()
         await asyncio.Event().wait()  # nothing more to do: reader and heartbeat decide when the socket ends
@@ -367,11 +398,11 @@ def _ending(actions: Sequence[Action]) -> Reconnect | Stop | None:
     return next((action for action in actions if isinstance(action, (Reconnect, Stop))), None)
 
 
-async def _write(socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
+async def _write(frame: Awaitable[None]) -> None:
     """Write a frame. A socket that does not take it has ended: the reader learns it, or the session judges it dead."""
     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
         async with asyncio.timeout(_WRITE_SECONDS):
-            await socket.send_str(text)
+            await frame
 
 
 async def _leave(socket: aiohttp.ClientWebSocketResponse) -> None:

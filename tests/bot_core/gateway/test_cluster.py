@@ -134,6 +134,51 @@ async def test_a_close_frame_that_is_read_with_events_loses_none(bot: Bot, platf
 
 
 @pytest.mark.asyncio
+async def test_pings_that_are_read_after_the_cut_lose_neither_the_bot_nor_what_came_behind_them(
+    bot: Bot, platform: FakePlatform
+) -> None:
+    connection = await platform.accept()
+    await connection.ready()
+    await bot.until(lambda: bot.online == ["READY"])
+    bot.gate.clear()
+    for seq in range(2, 6):
+        await connection.event("X", seq, seq=seq)
+        await connection.socket.ping()
+    await asyncio.sleep(0.05)  # for the bot to have them, unread
+    connection.cut()
+    await asyncio.sleep(0.02)
+    bot.gate.set()
+    resume = await (await platform.accept()).hello()
+    assert (resume["op"], resume["d"]["seq"]) == (6, 5)
+    assert bot.got == [2, 3, 4, 5]
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_our_own_is_told_and_the_connection_comes_back(
+    new_bot: Callable[..., Bot], platform: FakePlatform, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = False
+
+    def clock() -> float:
+        nonlocal broken
+        if broken:
+            broken = False
+            raise ZeroDivisionError
+        return time.monotonic()
+
+    bot = new_bot(clock=clock)
+    bot.start()
+    connection = await platform.accept()
+    await connection.ready()
+    await bot.until(lambda: bot.online == ["READY"])
+    broken = True
+    await connection.event("X", 2, seq=2)
+    assert (await (await platform.accept()).hello())["op"] == 6
+    assert "failed for a reason that nobody expected" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.asyncio
 async def test_a_hung_socket_is_noticed(bot: Bot, platform: FakePlatform, caplog: pytest.LogCaptureFixture) -> None:
     connection = await platform.accept()
     await connection.ready(interval=20)
