@@ -156,7 +156,7 @@ def _plan(request: Request, resources: Resources) -> _Plan:
         state_dir=state_dir,
         secret=load_secret(state_dir),
         chosen=[_settle(choice, found[choice.name], discovery, keywords.get(choice.label, {})) for choice in choices],
-        plugins=Plugins([("built-in", built_in), *_members(discovery, found.values())]),
+        plugins=Plugins([("(built in)", built_in), *_members(discovery, found.values())]),
     )
 
 

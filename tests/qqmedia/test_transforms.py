@@ -86,7 +86,7 @@ def test_the_built_in_ones_are_registered_like_a_plugins() -> None:
         def qqmedia_register_transforms(self) -> list[Transform]:
             return [Shout("late", 300, frozenset()), Shout("same", 200, frozenset()), Shout("early", 1, frozenset())]
 
-    transforms = Plugins([("built-in", BuiltIn(no_thread)), ("plugin", Plugin())]).transforms()
+    transforms = Plugins([("(built in)", BuiltIn(no_thread)), ("plugin", Plugin())]).transforms()
     assert [one.name for one in transforms] == ["early", "silk", "same", "image", "video", "late"]
     assert [one.name for one in transforms if isinstance(one, SupportsPass)] == ["image", "video"]
 
