@@ -133,6 +133,11 @@ class Dispatcher:
                 await self._handle(item)
             except SystemExit as error:  # out of the task it would end the loop, and the event would come again
                 self._on_exit(error)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                logger.exception("a handler ended, as something that it awaited was cancelled")
             if delivery is not None:  # one that is cancelled has not finished: its event is to come again
                 delivery.finish()
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import Any
 
@@ -353,6 +354,27 @@ async def test_the_sender_learns_when_a_handler_has_finished_and_not_when_it_was
         await settled()
         assert finished == ["first", "second"]
     assert finished == ["first", "second"]
+
+
+@pytest.mark.asyncio
+async def test_a_handler_that_cancelled_itself_has_finished_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    bot, adapter = make_bot()
+    finished = []
+
+    @bot.on_message(keywords="")
+    async def handler(_data: Message) -> None:
+        lookup = asyncio.create_task(asyncio.sleep(60))
+        lookup.cancel()
+        await lookup
+
+    async with running(bot):
+        current_delivery.set(Delivery(lambda: finished.append(1)))
+        await adapter.say("hi")
+        await settled()
+    assert finished == [1]
+    (record,) = (record for record in caplog.records if record.levelno >= logging.ERROR)
+    assert record.getMessage() == "a handler ended, as something that it awaited was cancelled"
+    assert "await lookup" in caplog.text
 
 
 @pytest.mark.asyncio
