@@ -1,15 +1,11 @@
-"""The driver `cos`: Tencent COS, through its SDK cos-python-sdk-v5.
-
-This module is what discovery imports, so it loads neither the SDK nor the settings.
-"""
+"""The driver `cos`: Tencent COS, through its SDK cos-python-sdk-v5."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from qqmedia import Driver, DriverContext, DriverSpec, hookimpl
+from qqmedia import DriverSpec, hookimpl
+from qqmedia_drivers._late import Opener, loaded_late
 
 if TYPE_CHECKING:
     from qqmedia_drivers.cos._settings import CosSettings
@@ -23,20 +19,15 @@ def _settings_class() -> type[CosSettings]:
     return CosSettings
 
 
-def _load() -> Callable[[CosSettings, DriverContext], AbstractAsyncContextManager[Driver]]:
+def _load() -> Opener[CosSettings]:
     from qqmedia_drivers.cos._store import open_cos  # noqa: PLC0415 - discovery loads no SDK
 
     return open_cos
 
 
-@asynccontextmanager
-async def _open(settings: CosSettings, context: DriverContext) -> AsyncIterator[Driver]:
-    open_cos = await context.in_thread(_load)
-    async with open_cos(settings, context) as driver:
-        yield driver
-
-
 @hookimpl
 def qqmedia_register_drivers() -> DriverSpec:
     """Bring the driver `cos`."""
-    return DriverSpec(name="cos", settings=_settings_class, open=_open, extra="cos", requires=("qcloud_cos",))
+    return DriverSpec(
+        name="cos", settings=_settings_class, open=loaded_late(_load), extra="cos", requires=("qcloud_cos",)
+    )

@@ -1,15 +1,11 @@
-"""The driver `local`: an HTTP server over a folder of this machine.
-
-This module is what discovery imports, so it loads neither the server nor the settings.
-"""
+"""The driver `local`: an HTTP server over a folder of this machine."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from qqmedia import Driver, DriverContext, DriverSpec, hookimpl
+from qqmedia import DriverSpec, hookimpl
+from qqmedia_drivers._late import Opener, loaded_late
 
 if TYPE_CHECKING:
     from qqmedia_drivers.local._settings import LocalSettings
@@ -23,20 +19,13 @@ def _settings_class() -> type[LocalSettings]:
     return LocalSettings
 
 
-def _load() -> Callable[[LocalSettings, DriverContext], AbstractAsyncContextManager[Driver]]:
+def _load() -> Opener[LocalSettings]:
     from qqmedia_drivers.local._driver import open_local  # noqa: PLC0415 - discovery loads no aiohttp
 
     return open_local
 
 
-@asynccontextmanager
-async def _open(settings: LocalSettings, context: DriverContext) -> AsyncIterator[Driver]:
-    open_local = await context.in_thread(_load)  # a few hundred milliseconds where nothing has loaded aiohttp yet
-    async with open_local(settings, context) as driver:
-        yield driver
-
-
 @hookimpl
 def qqmedia_register_drivers() -> DriverSpec:
     """Bring the driver `local`."""
-    return DriverSpec(name="local", settings=_settings_class, open=_open)
+    return DriverSpec(name="local", settings=_settings_class, open=loaded_late(_load))

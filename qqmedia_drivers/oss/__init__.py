@@ -1,16 +1,12 @@
-"""The driver `oss`: Aliyun OSS, through its SDK oss2.
-
-This module is what discovery imports, so it loads neither the SDK nor the settings.
-"""
+"""The driver `oss`: Aliyun OSS, through its SDK oss2."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from qqmedia import Driver, DriverContext, DriverSpec, hookimpl
+from qqmedia import DriverSpec, hookimpl
+from qqmedia_drivers._late import Opener, loaded_late
 
 if TYPE_CHECKING:
     from qqmedia_drivers.oss._settings import OssSettings
@@ -27,7 +23,7 @@ def _settings_class() -> type[OssSettings]:
     return OssSettings
 
 
-def _load() -> Callable[[OssSettings, DriverContext], AbstractAsyncContextManager[Driver]]:
+def _load() -> Opener[OssSettings]:
     _mute_sdk()
     from qqmedia_drivers.oss._store import open_oss  # noqa: PLC0415 - discovery loads no SDK
 
@@ -43,14 +39,7 @@ def _mute_sdk() -> None:
         warnings.filterwarnings("ignore", category=category, module=_SDK_MODULES)
 
 
-@asynccontextmanager
-async def _open(settings: OssSettings, context: DriverContext) -> AsyncIterator[Driver]:
-    open_oss = await context.in_thread(_load)
-    async with open_oss(settings, context) as driver:
-        yield driver
-
-
 @hookimpl
 def qqmedia_register_drivers() -> DriverSpec:
     """Bring the driver `oss`."""
-    return DriverSpec(name="oss", settings=_settings_class, open=_open, extra="oss", requires=("oss2",))
+    return DriverSpec(name="oss", settings=_settings_class, open=loaded_late(_load), extra="oss", requires=("oss2",))
