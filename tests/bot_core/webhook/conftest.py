@@ -20,6 +20,10 @@ from bot_core.webhook.signature import BotKey
 
 APPID = "1020"
 SECRET = "DG5g3B4j9X2KOErG"
+# What an address answers.
+TAKEN = (200, b'{"op":12,"d":0}')
+REFUSED = (401, b"")
+AGAIN = (200, b'{"op":12,"d":1}')
 
 
 class Events:
