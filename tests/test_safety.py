@@ -97,7 +97,9 @@ async def test_a_public_address_is_reached_directly_and_by_a_proxy(site: Site, s
 @each(LEADS)
 async def test_what_a_public_link_leads_to(tried: Try, site: Site, stack: AsyncExitStack) -> None:
     names = Names()
-    downloads = Downloads(guarded(stack, resolver=names), QQGroupChainBuilderOptions(media_max_bytes=100_000))
+    downloads = Downloads(
+        guarded(stack, resolver=names), QQGroupChainBuilderOptions(media_max_bytes=100_000), asyncio.to_thread
+    )
     steps = [step.strip() for step in tried.text.split("->")]
     start = site.url("pictures.example", f"/to?url={steps[-1]}")
     error: type[Exception] = MediaSourceError
@@ -116,7 +118,9 @@ async def test_what_a_public_link_leads_to(tried: Try, site: Site, stack: AsyncE
         case [only]:
             start, error, says = site.url(only.split("/")[2]), ForbiddenAddressError, "nothing is fetched from"
             if "rebind" in only:  # the first connection was to a public address, and is closed again
-                await Downloads(guarded(stack, resolver=names), downloads.options).fetch(start, stack)
+                await Downloads(guarded(stack, resolver=names), downloads.options, asyncio.to_thread).fetch(
+                    start, stack
+                )
         case ["", to]:
             if to.startswith(("http", "//")):
                 error, says = ForbiddenAddressError, "nothing is fetched from"
@@ -160,9 +164,11 @@ async def _shown(link: str, sandbox: Sandbox, stack: AsyncExitStack) -> None:
     out = await stack.enter_async_context(outbox(sandbox))
     host = await stack.enter_async_context(memory_host(platform_on_loopback=False))
     settings = AdapterSettings(client_secret="secret", inline_limit=1)
-    store = await stack.enter_async_context(open_image_store(out.adapter.api, settings, platform_on_loopback=False))
-    downloads = Downloads(guarded(stack), settings.options)
-    pictures = MarkdownImages(Hosting(host, host), store, downloads, platform_on_loopback=False)
+    store = await stack.enter_async_context(
+        open_image_store(out.adapter.api, settings, asyncio.to_thread, platform_on_loopback=False)
+    )
+    downloads = Downloads(guarded(stack), settings.options, asyncio.to_thread)
+    pictures = MarkdownImages(Hosting(host, host), store, downloads, asyncio.to_thread, platform_on_loopback=False)
     await pictures.resolve(f"![x]({link.replace('inside.example', '127.0.0.1')})", {}, None)
 
 
@@ -195,7 +201,9 @@ async def _as_part(link: str, sandbox: Sandbox, stack: AsyncExitStack) -> None:
 async def _as_picture_of_markdown(link: str, sandbox: Sandbox, stack: AsyncExitStack) -> None:
     out = await stack.enter_async_context(outbox(sandbox))  # its store is on this machine, as a stranger could say
     settings = AdapterSettings(client_secret="secret", inline_limit=1, resolver=Names())
-    store = await stack.enter_async_context(open_image_store(out.adapter.api, settings, platform_on_loopback=False))
+    store = await stack.enter_async_context(
+        open_image_store(out.adapter.api, settings, asyncio.to_thread, platform_on_loopback=False)
+    )
     host = await stack.enter_async_context(memory_host())
     async with host.prepare(MediaKind.IMAGE, png()) as upload:
         await store.link(upload, "a")

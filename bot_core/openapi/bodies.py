@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
+from bot_core.reading import InThread, read_piece
 from qqmedia import MediaSourceError
 
 __all__ = ("Base64Source", "StreamedBody", "streamed_json")
@@ -21,13 +21,15 @@ class Base64Source:
     """What is to be sent as base64.
 
     Attributes:
-        open: Returns a new file object at the beginning; called, and read from, in a thread.
+        open: Returns a new file object, which is read from and closed; called for each piece, in a thread.
         size: How many bytes it holds.
+        in_thread: Where that happens.
         moved: Called with how many bytes are left, whenever a piece of it leaves.
     """
 
     open: Callable[[], BinaryIO]
     size: int
+    in_thread: InThread
     moved: Callable[[int], None] = lambda _: None
 
 
@@ -52,13 +54,9 @@ def streamed_json(start: bytes, source: Base64Source, end: bytes) -> StreamedBod
     async def pieces() -> AsyncIterator[bytes]:
         try:
             yield start
-            file = await asyncio.to_thread(source.open)
-            try:
-                for left in range(source.size, 0, -_PIECE_BYTES):
-                    source.moved(left)
-                    yield await asyncio.to_thread(_encoded, file, min(left, _PIECE_BYTES))
-            finally:
-                await asyncio.to_thread(file.close)
+            for left in range(source.size, 0, -_PIECE_BYTES):
+                source.moved(left)
+                yield await source.in_thread(_encoded, source, source.size - left, min(left, _PIECE_BYTES))
             yield end
             source.moved(0)
         except MediaSourceError as error:
@@ -69,8 +67,5 @@ def streamed_json(start: bytes, source: Base64Source, end: bytes) -> StreamedBod
     return body
 
 
-def _encoded(file: BinaryIO, size: int) -> bytes:
-    piece = file.read(size)
-    if len(piece) < size:  # the platform would wait for the rest
-        raise MediaSourceError("the file became shorter while it was being sent; send a copy that stays as it is")
-    return base64.b64encode(piece)
+def _encoded(source: Base64Source, offset: int, size: int) -> bytes:
+    return base64.b64encode(read_piece(source.open, offset, size))

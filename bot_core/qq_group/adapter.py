@@ -199,7 +199,8 @@ class QQGroupAdapter:
             BotError: The bot is not started.
         """
         connection = self._connection or await self._ready()
-        return HostDesk(connection.hosting.builder, connection.hosting.host, connection.downloads)
+        hosting = connection.hosting
+        return HostDesk(hosting.builder, hosting.host, connection.downloads, connection.in_thread)
 
     async def send_message(
         self,

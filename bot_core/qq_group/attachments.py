@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from uuid import uuid4
 
 from bot_core.qq_group.chain_builder import QQGroupChainBuilder
+from bot_core.reading import InThread, content_of
 from qqmedia import (
     MediaFormatError,
     MediaHost,
@@ -52,6 +52,11 @@ _SUFFIXES: Final = {"image": ".png", "voice": ".wav", "video": ".mp4", "file": "
 
 class MediaDesk(Protocol):
     """Fetches and stores for attachments; an adapter's, while it is open."""
+
+    @property
+    def in_thread(self) -> InThread:
+        """Where files of its account are read and written."""
+        ...
 
     def fetch(self, url: str, *, filename: str, max_bytes: int, timeout: float) -> AbstractAsyncContextManager[Upload]:
         """Download it, judged as any link; it can be read until the block ends."""
@@ -111,8 +116,9 @@ class Attachment:
             MediaSourceError: It cannot be fetched, or not in time, or the link leads to a private network.
             MediaTooLargeError: It is larger.
         """
-        async with self._fetched(max_bytes, timeout) as upload:
-            return await _read(upload)
+        desk = await self._desk()
+        async with self._fetched(desk, max_bytes, timeout) as upload:
+            return await content_of(upload, desk.in_thread)
 
     async def save(
         self, path: str | os.PathLike[str], *, max_bytes: int = _MAX_BYTES, timeout: float = _TIMEOUT_SECONDS
@@ -130,9 +136,10 @@ class Attachment:
             MediaTooLargeError: It is larger.
             OSError: The file cannot be written; `FileNotFoundError` without a download, where its folder is not there.
         """
-        target = await asyncio.to_thread(_target, path)
-        async with self._fetched(max_bytes, timeout) as upload:
-            return await asyncio.to_thread(_write, upload, target, self.safe_name)
+        desk = await self._desk()
+        target = await desk.in_thread(_target, path)
+        async with self._fetched(desk, max_bytes, timeout) as upload:
+            return await desk.in_thread(_write, upload, target, self.safe_name)
 
     async def read_wav(self, *, max_bytes: int = _MAX_VOICE_BYTES, timeout: float = _TIMEOUT_SECONDS) -> bytes:
         """Return a voice as WAV: the platform's own, else its silk decoded here, else what ffmpeg or PyAV make of it.
@@ -165,14 +172,14 @@ class Attachment:
             MediaSourceError: As `download`.
             MediaTooLargeError: It is larger.
         """
-        async with self._fetched(max_bytes, timeout) as upload:
-            return await (await self._desk()).keep(upload)
+        desk = await self._desk()
+        async with self._fetched(desk, max_bytes, timeout) as upload:
+            return await desk.keep(upload)
 
     @asynccontextmanager
-    async def _fetched(self, max_bytes: int, timeout: float) -> AsyncIterator[Upload]:
+    async def _fetched(self, desk: MediaDesk, max_bytes: int, timeout: float) -> AsyncIterator[Upload]:
         if self.size > max_bytes:
             raise MediaTooLargeError(f"the {self.kind} has {self.size} bytes, {max_bytes} are allowed; {_RAISE_BYTES}")
-        desk = await self._desk()
         async with desk.fetch(self.url, filename=self.safe_name, max_bytes=max_bytes, timeout=timeout) as upload:
             yield upload
 
@@ -189,9 +196,11 @@ class HostDesk:
         builder: The adapter's builder.
         host: Prepares; the builder itself where it has the wide face.
         downloads: Fetches.
+        in_thread: Where files of the account are read and written.
     """
 
-    def __init__(self, builder: Builder, host: SupportsPublish, downloads: Downloads) -> None:
+    def __init__(self, builder: Builder, host: SupportsPublish, downloads: Downloads, in_thread: InThread) -> None:
+        self.in_thread = in_thread
         self._builder = builder
         self._host = host
         self._downloads = downloads
@@ -217,7 +226,7 @@ class HostDesk:
         elif isinstance(self._builder, SupportsPublish):
             url = (await self._builder.publish(upload)).url
         else:
-            answer = self._builder.get_image(await _read(upload))
+            answer = self._builder.get_image(await content_of(upload, self.in_thread))
             answer = await answer if hasattr(type(answer), "__await__") else answer
             url = answer if isinstance(answer, str) and answer.startswith(("http://", "https://")) else None
         if url is None:
@@ -237,12 +246,6 @@ def safe_name(name: str, kind: MediaKind = MediaKind.FILE) -> str:
     if _RESERVED.match(stem):
         stem = f"_{stem}"
     return f"{stem}.{suffix}" if suffix else stem
-
-
-async def _read(upload: Upload) -> bytes:
-    if isinstance(upload.content, bytes):
-        return upload.content
-    return await asyncio.to_thread(upload.read)
 
 
 def _target(path: str | os.PathLike[str]) -> Path:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from bot_core.reading import InThread, content_of
 from qqmedia import ConfigurationError, MediaError, MediaKind, MediaSource, MediaSourceError, SupportsPublish, is_url
 from qqmedia.guard import shown_url
 from qqmedia.sniff import HEAD_BYTES, sniff
@@ -47,7 +47,9 @@ def start_builder(builder: Builder) -> None:
         start()
 
 
-async def ask(builder: Builder, kind: MediaKind, source: MediaSource, host: SupportsPublish) -> MediaSource:
+async def ask(
+    builder: Builder, kind: MediaKind, source: MediaSource, host: SupportsPublish, in_thread: InThread
+) -> MediaSource:
     """Return the builder's answer: a link, bytes or a path; what was given where it has none.
 
     `get_image` gets bytes or a link: a path is read first. The other two get exactly what the author gave.
@@ -57,6 +59,7 @@ async def ask(builder: Builder, kind: MediaKind, source: MediaSource, host: Supp
         kind: What the source is.
         source: What the author gave.
         host: Reads the source, within its limits.
+        in_thread: Where a file is read.
 
     Raises:
         MediaError: What was given cannot be read or is not of this kind; the builder was not asked.
@@ -67,7 +70,7 @@ async def ask(builder: Builder, kind: MediaKind, source: MediaSource, host: Supp
         return source
     if not is_url(source):
         try:
-            source = await _checked(kind, source, host)
+            source = await _checked(kind, source, host, in_thread)
         except MediaError as error:
             raise type(error)(f"{kind} for {type(builder).__name__}: {error}") from error
     answer = getattr(builder, method)(source)
@@ -99,13 +102,13 @@ def check_link(kind: MediaKind, link: str) -> None:
         )
 
 
-async def _checked(kind: MediaKind, source: MediaSource, host: SupportsPublish) -> MediaSource:
+async def _checked(kind: MediaKind, source: MediaSource, host: SupportsPublish, in_thread: InThread) -> MediaSource:
     """Return a picture's bytes, else what was given; refuse what is not of its kind, while nothing has gone out yet."""
     at_hand = isinstance(source, (bytes, bytearray, memoryview))
     if kind is not MediaKind.IMAGE and not at_hand:
         return source
     async with host.prepare(MediaKind.FILE, source) as upload:  # read under the host's rules, and left as it is
-        content = upload.content if isinstance(upload.content, bytes) else await asyncio.to_thread(upload.read)
+        content = await content_of(upload, in_thread)
     found = sniff(content[:HEAD_BYTES]).kind
     if found is MediaKind.IMAGE if kind is MediaKind.VOICE else found is not kind:
         async with host.prepare(kind, content):  # says what it is instead

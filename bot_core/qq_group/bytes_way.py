@@ -11,6 +11,7 @@ from bot_core.errors import OpenAPIError
 from bot_core.openapi.bodies import Base64Source
 from bot_core.openapi.values import FileInfo, FileType, Target
 from bot_core.qq_group.trying import Sleep, Trail, may_pass, repeat
+from bot_core.reading import InThread
 from qqmedia import Upload
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class BytesWay:
     Args:
         api: Where ``/files`` is.
         chunked: Uploads in parts.
+        in_thread: Where files are read.
         inline_limit: Up to how many bytes go in one request; less, once the platform says that this is too much.
         sleep: Waits between tries.
         idle_seconds: After how many seconds without any progress a large body is given up.
@@ -52,6 +54,7 @@ class BytesWay:
         api: OpenAPIClient,
         chunked: ChunkedUploads,
         *,
+        in_thread: InThread,
         inline_limit: int,
         sleep: Sleep = asyncio.sleep,
         idle_seconds: float = _IDLE_SECONDS,
@@ -59,6 +62,7 @@ class BytesWay:
         self._idle_seconds = idle_seconds
         self._api = api
         self._chunked = chunked
+        self._in_thread = in_thread
         self._inline_limit = inline_limit
         self._sleep = sleep
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -98,7 +102,7 @@ class BytesWay:
         async def post() -> FileInfo:
             if streamed:
                 return await self._post_streamed(upload, target, file_type, name)
-            data = await _encoded(upload)
+            data = await _encoded(upload, self._in_thread)
             return await self._api.post_file(target, file_type=file_type, file_data=data, file_name=name)
 
         def may_help(error: OpenAPIError) -> bool:
@@ -126,7 +130,7 @@ class BytesWay:
             if not idle.expired():
                 idle.reschedule(clock() + self._idle_seconds if left else None)
 
-        data = Base64Source(upload.open, upload.size, moved)
+        data = Base64Source(upload.open, upload.size, self._in_thread, moved)
         try:
             async with idle:
                 return await self._api.post_file(target, file_type=file_type, file_data=data, file_name=name)
@@ -148,7 +152,7 @@ class BytesWay:
             self._inline_limit = limit
 
 
-async def _encoded(upload: Upload) -> str:
+async def _encoded(upload: Upload, in_thread: InThread) -> str:
     if isinstance(upload.content, bytes) and upload.size <= _ENCODE_IN_PLACE_BYTES:
         return base64.b64encode(upload.content).decode("ascii")
-    return await asyncio.to_thread(lambda: base64.b64encode(upload.read()).decode("ascii"))
+    return await in_thread(lambda: base64.b64encode(upload.read()).decode("ascii"))

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any, Final
 
 import qqmedia
 from bot_core.qq_group.options import QQGroupChainBuilderOptions, check_options
 from bot_core.qq_group.server_address import ServerAddress, server_address
-from qqmedia import ChainBuilder, MediaHost, MediaKind, MediaSource, Reach, Upload, is_url, own_url
+from bot_core.reading import content_of
+from qqmedia import ChainBuilder, MediaHost, MediaKind, MediaSource, MediaSourceError, Reach, Upload, is_url, own_url
+from qqmedia.threads import Threads
 
 __all__ = ("QQGroupChainBuilder",)
+
+# Calls at once, as its media host has them.
+_THREADS: Final = 6
 
 
 class QQGroupChainBuilder(ChainBuilder):
@@ -35,6 +41,7 @@ class QQGroupChainBuilder(ChainBuilder):
         self._address: ServerAddress | None = None
         self._base = ""  # what the URLs of the open server begin with, once one is known
         self._opening: asyncio.Lock | None = None
+        self._threads: Threads | None = None
         self._platform_on_loopback = False
         self._users = 0  # blocks of `opened`
 
@@ -96,6 +103,16 @@ class QQGroupChainBuilder(ChainBuilder):
         """What the URLs of its server begin with; empty until it is open."""
         return self._host.own_addresses if self._host is not None else ()
 
+    async def in_thread(self, function: Callable[..., Any], /, *args: Any) -> Any:
+        """Run a blocking function in the builder's share of the threads: its folder may be on a drive that hangs.
+
+        Raises:
+            MediaSourceError: It was closed meanwhile.
+        """
+        if self._threads is None:
+            self._threads = Threads(_THREADS)
+        return await self._threads.start(function, *args)
+
     @asynccontextmanager
     async def opened(self, *, platform_on_loopback: bool) -> AsyncIterator[None]:
         """Serve during the block; the last of several blocks closes what the first one opened."""
@@ -115,8 +132,13 @@ class QQGroupChainBuilder(ChainBuilder):
     async def close(self) -> None:
         """Stop serving; do nothing when it does not serve."""
         stack, self._stack, self._host, self._base = self._stack, None, None, ""
-        if stack is not None:
-            await stack.aclose()
+        threads, self._threads = self._threads, None
+        try:
+            if stack is not None:
+                await stack.aclose()
+        finally:
+            if threads is not None:
+                threads.close(_closed_meanwhile)
 
     async def settle(self, kind: MediaKind, answer: MediaSource, given: MediaSource) -> MediaSource:
         """Turn what a method returned into what the platform can take; the adapter asks for it.
@@ -140,7 +162,7 @@ class QQGroupChainBuilder(ChainBuilder):
         async with host.prepare(kind, source) as upload:
             hosted = await host.publish(upload)
             if hosted.url is None:  # the server could not be started, or a plugin gave bytes of its own
-                return await asyncio.to_thread(hosted.upload.read)
+                return await content_of(hosted.upload, self.in_thread)
             return self._under_domain(hosted.url)
 
     def _under_domain(self, url: str) -> str:
@@ -164,7 +186,7 @@ class QQGroupChainBuilder(ChainBuilder):
         async with self._opening:
             if self._host is not None:
                 return self._host
-            await asyncio.to_thread(self._settled)
+            await self.in_thread(self._settled)
             settings = self.options.server_settings()
             stack = AsyncExitStack()
             host = await stack.enter_async_context(
@@ -172,3 +194,7 @@ class QQGroupChainBuilder(ChainBuilder):
             )
             self._stack, self._host = stack, host
             return host
+
+
+def _closed_meanwhile() -> MediaSourceError:
+    return MediaSourceError("the chain builder was closed while a medium was on its way")

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from bot_core.errors import OpenAPIError
 from bot_core.openapi.chunks import Part, UploadPlan
@@ -19,6 +19,7 @@ from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.values import FileInfo, FileType, Target
 from bot_core.qq_group.digests import Digests, digests_of
 from bot_core.qq_group.trying import Sleep, Trail, may_pass, repeat
+from bot_core.reading import InThread, read_piece
 from qqmedia import MediaSourceError, Upload
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class ChunkedUploads:
     Args:
         api: Where the calls of the platform are.
         store: Puts the parts.
+        in_thread: Where files are read.
         sleep: Waits between tries.
         clock: Seconds; only differences count.
     """
@@ -67,11 +69,13 @@ class ChunkedUploads:
         api: OpenAPIClient,
         store: PartStore,
         *,
+        in_thread: InThread,
         sleep: Sleep = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
         self._store = store
+        self._in_thread = in_thread
         self._sleep = sleep
         self._clock = clock
         self._block_size_type: type[int | str] = int  # the sources disagree; the other one is tried once
@@ -100,7 +104,7 @@ class ChunkedUploads:
     async def _upload(
         self, upload: Upload, target: Target, file_type: FileType, file_name: str | None, trail: Trail
     ) -> FileInfo:
-        digests = await asyncio.to_thread(_digest, upload)
+        digests = await self._in_thread(_digest, upload)
 
         async def prepare() -> UploadPlan:
             return await self._api.upload_prepare(
@@ -150,12 +154,18 @@ class ChunkedUploads:
 
     async def _put_one(self, part: Part, upload: Upload, target: Target, plan: UploadPlan, trail: Trail) -> None:
         digest = hashlib.md5(usedforsecurity=False)
-        await trail.call(lambda: self._store.put(part.url, lambda: _pieces(upload, part, digest), part.size))
+        await trail.call(lambda: self._store.put(part.url, lambda: self._pieces(upload, part, digest), part.size))
         md5 = digest.hexdigest()
         await repeat(
             lambda: self._finish(part, md5, target, plan, trail), retries=_REPORT_RETRIES, wait=_PART_WAIT,
             may_help=_may_pass_again, sleep=self._sleep,
         )  # fmt: skip
+
+    async def _pieces(self, upload: Upload, part: Part, digest: hashlib._Hash) -> AsyncIterator[bytes]:
+        """Give the bytes of one part, and note them in `digest`."""
+        for left in range(part.size, 0, -_PIECE_BYTES):
+            offset = part.offset + part.size - left
+            yield await self._in_thread(_read, upload, offset, min(left, _PIECE_BYTES), digest)
 
     async def _finish(self, part: Part, md5: str, target: Target, plan: UploadPlan, trail: Trail) -> None:
         """Report the part; in the other form where the platform does not like the usual one."""
@@ -203,24 +213,8 @@ def _digest(upload: Upload) -> Digests:
     return digests
 
 
-async def _pieces(upload: Upload, part: Part, digest: hashlib._Hash) -> AsyncIterator[bytes]:
-    """Give the bytes of one part, and note them in `digest`."""
-    file = await asyncio.to_thread(upload.open)
-    try:
-        await asyncio.to_thread(file.seek, part.offset)
-        left = part.size
-        while left:
-            piece = await asyncio.to_thread(_read, file, min(left, _PIECE_BYTES), digest)
-            if not piece:
-                raise MediaSourceError(f"{upload.filename} became shorter while it was being sent")
-            left -= len(piece)
-            yield piece
-    finally:
-        await asyncio.to_thread(file.close)
-
-
-def _read(file: BinaryIO, size: int, digest: hashlib._Hash) -> bytes:
-    piece = file.read(size)
+def _read(upload: Upload, offset: int, size: int, digest: hashlib._Hash) -> bytes:
+    piece = read_piece(upload.open, offset, size)
     digest.update(piece)
     return piece
 

@@ -22,6 +22,7 @@ from bot_core.qq_group.sending import Sender, SendOptions
 from bot_core.qq_group.settings import AdapterSettings, Platform
 from bot_core.qq_group.shared_http import shared_http_session
 from bot_core.qq_group.upload_room import open_uploads
+from bot_core.reading import InThread, account_threads
 
 if TYPE_CHECKING:
     import aiohttp
@@ -42,6 +43,7 @@ class Connection:
         sender: Sends chains.
         hosting: Prepares and stores media.
         downloads: Fetches links.
+        in_thread: Where its media are read: its own six calls at once.
         account: Appid and platform: what the gateway's state is kept under.
         keeper: Remembers the gateway's sessions for the next process, where that is wanted.
     """
@@ -52,6 +54,7 @@ class Connection:
     sender: Sender
     hosting: Hosting
     downloads: Downloads
+    in_thread: InThread
     account: str
     keeper: SessionKeeper | None = None
 
@@ -81,6 +84,7 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
     """
     platform = Platform.of(settings)
     async with AsyncExitStack() as stack:
+        in_thread = stack.enter_context(account_threads(adapter.appid))
         http = await stack.enter_async_context(shared_http_session(settings.proxy))
         tokens = AccessTokenSource(
             http, appid=adapter.appid, client_secret=settings.client_secret, token_url=platform.token_url
@@ -93,7 +97,7 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
             open_hosting(settings.builder, settings.options, http=http, platform_on_loopback=platform.on_loopback)
         )
         uploads = await stack.enter_async_context(
-            open_uploads(adapter.appid, api, hosting, settings, platform_on_loopback=platform.on_loopback)
+            open_uploads(adapter.appid, api, hosting, settings, in_thread, platform_on_loopback=platform.on_loopback)
         )
         options = SendOptions(
             proactive_fallback=settings.proactive_fallback, text_limit=settings.text_limit, timing=timing
@@ -105,10 +109,11 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
                 SessionKeeper(FileSessionStore(), account, grace=settings.shutdown_grace).open()
             )
         store = await stack.enter_async_context(
-            open_image_store(api, settings, platform_on_loopback=platform.on_loopback)
+            open_image_store(api, settings, in_thread, platform_on_loopback=platform.on_loopback)
         )
         pictures = MarkdownImages(
-            hosting, store, uploads.downloads, first=settings.markdown_images, platform_on_loopback=platform.on_loopback
-        )
+            hosting, store, uploads.downloads, in_thread, first=settings.markdown_images,
+            platform_on_loopback=platform.on_loopback,
+        )  # fmt: skip
         sender = Sender(adapter, api, uploads, replies, options, pictures=pictures)
-        yield Connection(http, tokens, api, sender, hosting, uploads.downloads, account, keeper)
+        yield Connection(http, tokens, api, sender, hosting, uploads.downloads, in_thread, account, keeper)

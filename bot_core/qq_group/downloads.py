@@ -11,6 +11,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from bot_core.reading import InThread
 from qqmedia import MediaSource
 from qqmedia.fetch import FetchLimits, fetch
 from qqmedia.guard import ForbiddenAddressError, GuardedSession
@@ -28,11 +29,13 @@ class Downloads:
     Args:
         session: Judges addresses; nobody closes it here.
         options: Holds `media_download_timeout`, `media_max_bytes` and whether to fetch at all.
+        in_thread: Where what is large is written.
     """
 
-    def __init__(self, session: GuardedSession, options: QQGroupChainBuilderOptions) -> None:
+    def __init__(self, session: GuardedSession, options: QQGroupChainBuilderOptions, in_thread: InThread) -> None:
         self.options = options
         self._session = session
+        self._in_thread = in_thread
 
     async def fetch(self, url: str, stack: AsyncExitStack, limits: FetchLimits | None = None) -> MediaSource:
         """Return what the link holds: its bytes, or the path of a file that is there until `stack` closes.
@@ -43,11 +46,13 @@ class Downloads:
         """
         workspace = Workspace()
         try:
-            fetched = await fetch(self._session, url, limits or self._limits(), workspace)
+            fetched = await fetch(
+                self._session, url, limits or self._limits(), workspace, in_thread=self._in_thread
+            )  # fmt: skip
         except ForbiddenAddressError as error:
             raise ForbiddenAddressError(f"{error}, or name the host in media_trusted_hosts") from error
         finally:
-            if workspace.end():
+            if workspace.end():  # removed whatever became of the account; the folder is this machine's
                 stack.push_async_callback(asyncio.to_thread, workspace.close)
         return fetched.content
 

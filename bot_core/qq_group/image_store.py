@@ -21,6 +21,7 @@ from bot_core.openapi.values import as_int
 from bot_core.qq_group.digests import Digests, digests_of
 from bot_core.qq_group.timing import Timing
 from bot_core.qq_group.trying import may_pass, repeat
+from bot_core.reading import InThread, content_of
 from qqmedia import MediaFormatError, Upload
 from qqmedia.guard import GuardedSession
 
@@ -71,13 +72,23 @@ class ImageStore:
         parts: Puts what is announced.
         protect: Names of pictures, as markdown has them, that never make room for others.
         timing: Clock and pauses.
+        in_thread: Where files are read.
     """
 
-    def __init__(self, api: OpenAPIClient, parts: PartStore, *, protect: Collection[str], timing: Timing) -> None:
+    def __init__(
+        self,
+        api: OpenAPIClient,
+        parts: PartStore,
+        *,
+        protect: Collection[str],
+        timing: Timing,
+        in_thread: InThread,
+    ) -> None:
         self._api = api
         self._parts = parts
         self._protect = frozenset(protect)
         self._timing = timing
+        self._in_thread = in_thread
         self._lock = asyncio.Lock()
         self._images: list[_Image] = []  # the one that was used longest ago comes first
         self._loaded = False
@@ -185,7 +196,7 @@ class ImageStore:
         self._full = False
 
     async def _store(self, upload: Upload, name: str) -> _Image:
-        digests = await asyncio.to_thread(_digest, upload)
+        digests = await self._in_thread(_digest, upload)
         fields = {
             "file_name": name,
             "file_size": digests.size,
@@ -195,7 +206,7 @@ class ImageStore:
         }
         plan = await self._api.post(f"{_PATH}/prepare", fields)
         upload_id, url = _text(plan, "upload_id", "prepare"), _text(plan, "presigned_url", "prepare")
-        await self._parts.put(url, lambda: _whole(upload), digests.size, content_type=upload.content_type)
+        await self._parts.put(url, lambda: self._whole(upload), digests.size, content_type=upload.content_type)
         stored = await self._api.post(f"{_PATH}/complete", {"upload_id": upload_id, "md5": digests.md5})
         return _Image(
             id=_text(stored, "image_id", "complete"),
@@ -204,16 +215,21 @@ class ImageStore:
             expires_at=self._timing.wall_clock() + (as_int(stored.get("ttl"), 0) or _LIFETIME_SECONDS),
         )
 
+    async def _whole(self, upload: Upload) -> AsyncIterator[bytes]:
+        yield await content_of(upload, self._in_thread)
+
 
 @asynccontextmanager
 async def open_image_store(
-    api: OpenAPIClient, settings: AdapterSettings, *, platform_on_loopback: bool
+    api: OpenAPIClient, settings: AdapterSettings, in_thread: InThread, *, platform_on_loopback: bool
 ) -> AsyncIterator[ImageStore]:
     """Open it; nothing is asked for before the first picture."""
     session = GuardedSession(everything=platform_on_loopback, resolver=settings.resolver, proxy=settings.proxy)
     try:
         parts = PartStore(session, plain_http=platform_on_loopback)
-        yield ImageStore(api, parts, protect=settings.markdown_protect, timing=settings.timing)
+        yield ImageStore(
+            api, parts, protect=settings.markdown_protect, timing=settings.timing, in_thread=in_thread
+        )  # fmt: skip
     finally:
         await session.aclose()
 
@@ -240,7 +256,3 @@ def _text(raw: Any, field: str, call: str) -> str:
 def _digest(upload: Upload) -> Digests:
     with upload.open() as file:
         return digests_of(file)
-
-
-async def _whole(upload: Upload) -> AsyncIterator[bytes]:
-    yield await asyncio.to_thread(upload.read)

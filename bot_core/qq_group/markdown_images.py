@@ -5,7 +5,6 @@ There are two ways: a URL of the media host, and the platform's own store. Where
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import logging
 import re
@@ -20,6 +19,7 @@ from bot_core.adapter import Delivery
 from bot_core.errors import OpenAPIError
 from bot_core.qq_group.builders import Builder, as_builder, ask
 from bot_core.qq_group.reaching import may_fetch, may_fetch_from
+from bot_core.reading import InThread, content_of
 from qqmedia import (
     DriverBrokenError,
     MediaError,
@@ -82,6 +82,7 @@ class MarkdownImages:
         hosting: The adapter's builder and host.
         store: The platform's own store.
         downloads: Fetches links that the platform cannot fetch.
+        in_thread: Where files are read.
         first: Which way is taken first.
         platform_on_loopback: The platform can fetch loopback addresses.
     """
@@ -91,6 +92,7 @@ class MarkdownImages:
         hosting: Hosting,
         store: ImageStore,
         downloads: Downloads,
+        in_thread: InThread,
         *,
         first: Way = "host",
         platform_on_loopback: bool,
@@ -98,6 +100,7 @@ class MarkdownImages:
         self._hosting = hosting
         self._downloads = downloads
         self._images = store
+        self._in_thread = in_thread
         self._ways: tuple[Way, ...] = ("host", "store") if first == "host" else ("store", "host")
         self._platform_on_loopback = platform_on_loopback
 
@@ -181,7 +184,7 @@ class MarkdownImages:
         failed: list[Exception] = []
         try:
             async with self._prepared(source, wide or self._hosting.host) as upload:
-                size = await asyncio.to_thread(_size, upload)
+                size = await self._in_thread(_size, upload)
                 for way in ways:
                     try:
                         url = await (
@@ -217,9 +220,8 @@ class MarkdownImages:
                 return None
             hosted = await wide.publish(upload)
             return hosted.url if may_fetch(hosted, wide, platform_on_loopback=self._platform_on_loopback) else None
-        answer = await ask(
-            as_builder(builder), MediaKind.IMAGE, await asyncio.to_thread(upload.read), self._hosting.host
-        )
+        content = await content_of(upload, self._in_thread)
+        answer = await ask(as_builder(builder), MediaKind.IMAGE, content, self._hosting.host, self._in_thread)
         if not is_url(answer):
             return None
         private = reach_of(answer, platform_on_loopback=self._platform_on_loopback) is Reach.PRIVATE

@@ -26,6 +26,7 @@ from bot_core.qq_group.media import FILE_TYPES, Ready, as_card, delivery_of, las
 from bot_core.qq_group.reaching import may_fetch, may_fetch_from
 from bot_core.qq_group.reuse import Reuse
 from bot_core.qq_group.trying import Sleep, Trail, may_pass, repeat
+from bot_core.reading import InThread
 from qqmedia import (
     DriverBrokenError,
     HostedMedia,
@@ -76,6 +77,7 @@ class Uploads:
         downloads: Fetches links; lent to others.
         bytes_way: Takes bytes to the platform.
         rescue: Remembers ways that failed.
+        in_thread: Where files are read.
         reuse_across_chats: Whether a `file_info` is used in other chats of its scene.
         platform_on_loopback: The platform can fetch loopback addresses.
         fetch_seconds: How long the platform may take to fetch a URL, and to convert what it got.
@@ -94,6 +96,7 @@ class Uploads:
         downloads: Downloads,
         bytes_way: BytesWay,
         rescue: Rescue,
+        in_thread: InThread,
         reuse_across_chats: bool = True,
         platform_on_loopback: bool = False,
         fetch_seconds: float = 60.0,
@@ -109,6 +112,7 @@ class Uploads:
         self.downloads = downloads
         self._bytes_way = bytes_way
         self._rescue = rescue
+        self._in_thread = in_thread
         self._reuse = Reuse(on=reuse_across_chats)
         self._platform_on_loopback = platform_on_loopback
         self._fetch_seconds = fetch_seconds
@@ -365,11 +369,11 @@ class Uploads:
 
     async def _ask(self, builder: Builder, kind: MediaKind, given: MediaSource, stack: AsyncExitStack) -> MediaSource:
         if not isinstance(builder, QQGroupChainBuilder):
-            return await ask(builder, kind, given, self._host)
+            return await ask(builder, kind, given, self._host, self._in_thread)
         await stack.enter_async_context(builder.opened(platform_on_loopback=self._platform_on_loopback))
-        answer = await ask(builder, kind, given, self._host)
+        answer = await ask(builder, kind, given, self._host, self._in_thread)
         if isinstance(answer, str) and answer in builder.file_caches:
-            stack.push_async_callback(asyncio.to_thread, builder.remove_file, answer)
+            stack.push_async_callback(builder.in_thread, builder.remove_file, answer)
         return await builder.settle(kind, answer, given)
 
     def _wants_download(self, medium: Medium) -> bool:

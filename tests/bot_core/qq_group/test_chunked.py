@@ -303,9 +303,13 @@ async def test_a_large_body_of_which_nothing_moves_any_more_is_given_up() -> Non
             http, appid="1020", client_secret="secret", token_url=f"{sandbox.api_base}/app/getAppAccessToken"
         )
         session = GuardedSession(everything=True)
-        chunked = ChunkedUploads(out.adapter.api, PartStore(session, plain_http=True))
+        chunked = ChunkedUploads(out.adapter.api, PartStore(session, plain_http=True), in_thread=asyncio.to_thread)
         way = BytesWay(
-            OpenAPIClient(http, api_base=base, tokens=tokens), chunked, inline_limit=30 * MIB, idle_seconds=0.1
+            OpenAPIClient(http, api_base=base, tokens=tokens),
+            chunked,
+            in_thread=asyncio.to_thread,
+            inline_limit=30 * MIB,
+            idle_seconds=0.1,
         )
         target = Target(Scene.GROUP, "G1")
         _, how = await way.upload(upload, target, file_type=FileType.VIDEO, file_name=None, trail=Trail())

@@ -95,7 +95,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 def downloads(stack: AsyncExitStack, names: Names | None = None, **options: Any) -> Downloads:
     session = GuardedSession(resolver=names or Names())
     stack.push_async_callback(session.aclose)
-    return Downloads(session, QQGroupChainBuilderOptions(**options))
+    return Downloads(session, QQGroupChainBuilderOptions(**options), asyncio.to_thread)
 
 
 async def test_what_is_small_stays_in_memory(base: str, stack: AsyncExitStack, site: Site) -> None:
@@ -235,7 +235,7 @@ async def test_a_proxy_of_the_environment_may_stand_inside_but_is_not_to_be_aske
 
     session = GuardedSession(resolver=Proxy(), trust_env=True)
     stack.push_async_callback(session.aclose)
-    fetch = Downloads(session, QQGroupChainBuilderOptions()).fetch
+    fetch = Downloads(session, QQGroupChainBuilderOptions(), asyncio.to_thread).fetch
     assert await fetch("http://pictures.example/cat.png", stack) == b"cat"
     with pytest.raises(ForbiddenAddressError):
         await fetch("http://10.0.0.1/cat.png", stack)

@@ -205,7 +205,7 @@ async def test_a_type_or_size_that_the_store_does_not_know_is_not_offered(
 ) -> None:
     async with kit.start(builder="direct") as bot:
         settings = AdapterSettings(client_secret="secret", inline_limit=1)
-        async with open_image_store(bot.adapter.api, settings, platform_on_loopback=True) as store:
+        async with open_image_store(bot.adapter.api, settings, asyncio.to_thread, platform_on_loopback=True) as store:
             with pytest.raises(MediaFormatError, match=f"{content_type} of {len(content)} bytes"):
                 await store.link(make_upload(content, kind=MediaKind.IMAGE, content_type=content_type), "a")
     assert not calls(kit)
@@ -214,7 +214,7 @@ async def test_a_type_or_size_that_the_store_does_not_know_is_not_offered(
 async def test_a_picture_may_be_forgotten_while_it_makes_room(tmp_path: Path) -> None:
     async with small_store(tmp_path, capacity=1) as kit, kit.start(builder="direct") as bot:
         settings = AdapterSettings(client_secret="secret", inline_limit=1)
-        async with open_image_store(bot.adapter.api, settings, platform_on_loopback=True) as store:
+        async with open_image_store(bot.adapter.api, settings, asyncio.to_thread, platform_on_loopback=True) as store:
             first = await store.link(make_upload(png(1), kind=MediaKind.IMAGE), "a")
             kit.sandbox.faults.stall("image_delete", seconds=0.1)
             second = asyncio.create_task(store.link(make_upload(png(2), kind=MediaKind.IMAGE), "b"))

@@ -80,9 +80,11 @@ async def test_what_is_public_or_code_stays_as_it_is(kit: Kit, content: str) -> 
     adapter = kit.adapter(builder="direct", api_base="https://api.example")
     async with qqmedia.open_host("direct") as host, adapter.open():
         settings = AdapterSettings(client_secret="secret", inline_limit=1)
-        async with open_image_store(adapter.api, settings, platform_on_loopback=False) as store:
-            downloads = Downloads(GuardedSession(), settings.options)
-            pictures = MarkdownImages(Hosting(host, host), store, downloads, platform_on_loopback=False)
+        async with open_image_store(adapter.api, settings, asyncio.to_thread, platform_on_loopback=False) as store:
+            downloads = Downloads(GuardedSession(), settings.options, asyncio.to_thread)
+            pictures = MarkdownImages(
+                Hosting(host, host), store, downloads, asyncio.to_thread, platform_on_loopback=False
+            )
             assert (await pictures.resolve(content, {}, None)).content == content
 
 
@@ -177,9 +179,10 @@ async def test_a_private_link_is_an_error_unless_its_host_is_trusted(kit: Kit) -
     async with web_server(answer) as base, kit.start() as bot, qqmedia.open_host("direct") as host:
         settings = AdapterSettings(client_secret="secret", inline_limit=1)
         session = GuardedSession(trusted=[base.removeprefix("http://")])
-        async with open_image_store(bot.adapter.api, settings, platform_on_loopback=True) as store:
+        async with open_image_store(bot.adapter.api, settings, asyncio.to_thread, platform_on_loopback=True) as store:
             pictures = MarkdownImages(
-                Hosting(host, host), store, Downloads(session, settings.options), platform_on_loopback=False
+                Hosting(host, host), store, Downloads(session, settings.options, asyncio.to_thread), asyncio.to_thread,
+                platform_on_loopback=False,
             )  # fmt: skip
             shown = await pictures.resolve(f"![x]({base}/x.png?key=secret)", {}, None)
             assert shown.content.startswith("![x #40px #40px](qqbot-media://")

@@ -129,9 +129,8 @@ async def test_a_file_that_becomes_shorter_on_its_way_through_a_proxy_says_so_at
         tokens = AccessTokenSource(direct, appid=APPID, client_secret=SECRET, token_url=platform.token_url)
         async with shared_http_session(proxy) as http:
             api = OpenAPIClient(http, api_base="http://platform.invalid", tokens=tokens)
+            data = Base64Source(opened, 3_000_000, asyncio.to_thread)
             with pytest.raises(MediaSourceError, match=r"cannot be read any more|became shorter") as caught:
-                await api.post_file(
-                    Target(Scene.GROUP, "g"), file_type=FileType.VIDEO, file_data=Base64Source(opened, 3_000_000)
-                )
+                await api.post_file(Target(Scene.GROUP, "g"), file_type=FileType.VIDEO, file_data=data)
         await gone.wait()  # so that no connection outlives the test
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
