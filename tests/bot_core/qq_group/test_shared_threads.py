@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import qqmedia
 from bot_core.chain import Chain
 from bot_core.message import Message
 from bot_core.sandbox import Sandbox
-from tests.bot_core.qq_group.conftest import Start, wav
+from qqmedia import HostedMedia, MediaHost, MediaKind, MediaSource, Reach, Upload
+from qqmedia.testing._uploads import watched
+from tests.bot_core.qq_group.conftest import Start, mp4, png, wav
+from tests.bot_core.qq_group.uploading import KIB, outbox
 from tests.waiting import until
 
 ACCOUNTS = [str(number) for number in range(1, 7)]
+AT_ONCE = 6
 
 
 def names(before: set[threading.Thread]) -> list[str]:
@@ -42,3 +51,93 @@ async def test_six_accounts_have_no_more_threads_than_one_and_the_last_leaves_no
         assert len([name for name in made if name.startswith("qqmedia-heavy")]) == 1, made
         assert len(made) <= 3, made
     await until(lambda: not names(before))
+
+
+class Drive:
+    """A media host whose files can be read until they are prepared, and then no more: its drive hangs."""
+
+    reach = Reach.PRIVATE
+
+    def __init__(self, host: MediaHost) -> None:
+        self._host = host
+        self._back = threading.Event()
+        self._lock = threading.Lock()
+        self.hanging = 0
+        self.prepared = 0
+
+    @classmethod
+    @contextmanager
+    def mounted(cls, host: MediaHost) -> Iterator[Drive]:
+        """It comes back at the end."""
+        drive = cls(host)
+        try:
+            yield drive
+        finally:
+            drive._back.set()
+
+    @asynccontextmanager
+    async def prepare(
+        self, kind: MediaKind, source: MediaSource, *, filename: str | None = None
+    ) -> AsyncIterator[Upload]:
+        async with self._host.prepare(kind, source, filename=filename) as upload:
+            self.prepared += 1
+            yield watched(upload, self._hang)
+
+    async def publish(self, upload: Upload) -> HostedMedia:
+        raise AssertionError("nothing of this host can be fetched")
+
+    def _hang(self, _offset: int) -> None:
+        with self._lock:
+            self.hanging += 1
+        self._back.wait()
+
+
+def in_markdown(path: Path) -> Chain:
+    return Chain().markdown_content("![a](a)", images={"a": path})
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("size", "inline_limit", "chain"),
+    [
+        (300, 100, lambda path: Chain().video(path)),
+        (300, 1000, lambda path: Chain().video(path)),
+        (100, 1000, lambda path: Chain().video(path)),
+        (0, 1000, in_markdown),
+    ],
+    ids=["in parts", "while it is sent", "in one piece", "in markdown"],
+)
+async def test_an_account_whose_drive_hangs_holds_up_no_other_one(
+    sandbox: Sandbox, tmp_path: Path, size: int, inline_limit: int, chain: Any
+) -> None:
+    clip, picture = tmp_path / "clip.mp4", png() + bytes(100 * KIB)
+
+    def write() -> list[Path]:
+        clip.write_bytes(mp4(300 * KIB))
+        paths = [tmp_path / f"{number}.bin" for number in range(AT_ONCE + 1)]
+        for number, path in enumerate(paths):
+            path.write_bytes(mp4(size * KIB + number) if size else png(number))
+        return paths
+
+    paths = await asyncio.to_thread(write)
+    # As many as there are for everything with two processors.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(AT_ONCE, "asyncio"))
+    before, tasks_before = set(threading.enumerate()), asyncio.all_tasks()
+    async with qqmedia.open_host("direct") as host, outbox(sandbox, appid="2") as other:
+        with Drive.mounted(host) as drive:
+            async with outbox(sandbox, drive, appid="1", inline_limit=inline_limit * KIB) as stuck:
+                sends = [asyncio.create_task(stuck.send(chain(path), f"G{path.stem}")) for path in paths]
+                await until(lambda: drive.hanging == AT_ONCE and drive.prepared == len(paths))
+                async with asyncio.timeout(5):
+                    assert (await other.image(picture)).way == "bytes"
+                    assert (await other.video(clip)).way == "bytes"
+                    assert await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+                    await stuck.send(Chain().text("text goes on"))
+                assert drive.hanging == AT_ONCE
+                for send in sends:
+                    send.cancel()
+                await asyncio.wait(sends)
+                assert all(send.cancelled() for send in sends)
+            assert drive.hanging == AT_ONCE
+    await until(lambda: not names(before))
+    await until(lambda: not asyncio.all_tasks() - tasks_before)

@@ -66,12 +66,14 @@ class Outbox:
 
 
 @asynccontextmanager
-async def outbox(sandbox: HasAddress, builder: Any = "direct", **settings: Any) -> AsyncIterator[Outbox]:
+async def outbox(
+    sandbox: HasAddress, builder: Any = "direct", *, appid: str = "1020", **settings: Any
+) -> AsyncIterator[Outbox]:
     pauses = Pauses()
     settings.setdefault("options", QQGroupChainBuilderOptions())
     settings.setdefault("inline_limit", 3_670_016)
     adapter = QQGroupAdapter(
-        "1020",
+        appid,
         AdapterSettings(
             client_secret="secret",
             builder=builder,
