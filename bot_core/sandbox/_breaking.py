@@ -12,7 +12,10 @@ __all__ = ("Breaking",)
 
 
 class Breaking(Face):
-    """Connections, sessions, tokens and files that end before their time."""
+    """Connections, sessions, tokens and files that end before their time.
+
+    Connections and sessions are those of one bot (`appid`) and one of its shards, or of all.
+    """
 
     async def connected(self, timeout: float = 10, *, appid: str | None = None, shard: int = 0) -> str:
         """Wait until a bot is connected and ready; return its appid.
@@ -35,7 +38,7 @@ class Breaking(Face):
             for session in self._desks.gateway.states()
         ]
 
-    def close_connections(self, code: int, *, appid: str | None = None) -> int:
+    def close_connections(self, code: int, *, appid: str | None = None, shard: int | None = None) -> int:
         """Close the connections of a bot, or of all, with this code; return how many. Sessions stay resumable.
 
         1005 is a close frame without a code, and 1006 none at all: a cut.
@@ -44,14 +47,14 @@ class Breaking(Face):
             ValueError: No connection ends with such a code.
         """
         check_close_code(code)
-        sockets = self._desks.gateway.sockets(appid)
+        sockets = self._desks.gateway.sockets(appid, shard)
         for socket in sockets:
             socket.close(code, "asked for")
         return len(sockets)
 
-    def drop_connections(self, *, appid: str | None = None) -> int:
+    def drop_connections(self, *, appid: str | None = None, shard: int | None = None) -> int:
         """Cut the connections of a bot, or of all, hung ones as well; return how many."""
-        sockets = self._desks.gateway.sockets(appid, hung=True)
+        sockets = self._desks.gateway.sockets(appid, shard, hung=True)
         for socket in sockets:
             socket.drop()
         return len(sockets)
@@ -69,35 +72,37 @@ class Breaking(Face):
         if self._listener is not None:
             self._listener.refuse(seconds)
 
-    def hang_connections(self, *, appid: str | None = None) -> int:
+    def hang_connections(self, *, appid: str | None = None, shard: int | None = None) -> int:
         """Let the connections of a bot, or of all, stay open and carry nothing any more; return how many."""
-        sockets = self._desks.gateway.sockets(appid)
+        sockets = self._desks.gateway.sockets(appid, shard)
         for socket in sockets:
             socket.hang()
         return len(sockets)
 
-    def send_frame(self, text: str, *, appid: str | None = None) -> int:
+    def send_frame(self, text: str, *, appid: str | None = None, shard: int | None = None) -> int:
         """Send any text as a frame, well-formed or not; return to how many connections."""
-        sockets = self._desks.gateway.sockets(appid)
+        sockets = self._desks.gateway.sockets(appid, shard)
         for socket in sockets:
             socket.send(text)
         return len(sockets)
 
-    def kill_sessions(self, *, appid: str | None = None) -> int:
+    def kill_sessions(self, *, appid: str | None = None, shard: int | None = None) -> int:
         """Let sessions deliver nothing any more, though they can still be resumed; return how many."""
-        return self._desks.gateway.kill_sessions(appid)
+        return self._desks.gateway.kill_sessions(appid, shard)
 
-    def ask_to_reconnect(self, *, appid: str | None = None) -> int:
+    def ask_to_reconnect(self, *, appid: str | None = None, shard: int | None = None) -> int:
         """Send op 7; return to how many connections."""
-        return self._desks.gateway.ask_to_reconnect(appid)
+        return self._desks.gateway.ask_to_reconnect(appid, shard)
 
-    def invalidate_sessions(self, *, resumable: bool = False, appid: str | None = None) -> int:
+    def invalidate_sessions(
+        self, *, resumable: bool = False, appid: str | None = None, shard: int | None = None
+    ) -> int:
         """Send op 9; return to how many connections. Without `resumable` their sessions end."""
-        return self._desks.gateway.invalidate(appid, resumable=resumable)
+        return self._desks.gateway.invalidate(appid, shard, resumable=resumable)
 
-    def end_sessions(self, *, appid: str | None = None) -> int:
+    def end_sessions(self, *, appid: str | None = None, shard: int | None = None) -> int:
         """Forget sessions without a word, so that the next resume is refused; return how many."""
-        return self._desks.gateway.end_sessions(appid)
+        return self._desks.gateway.end_sessions(appid, shard)
 
     def revoke_tokens(self, *, appid: str | None = None) -> int:
         """Let all access tokens of a bot, or of all, expire now; return how many."""

@@ -63,14 +63,14 @@ _FAULT: Final = {
     "times": whole(1), "probability": number(0, 1), "seed": whole(),
 }  # fmt: skip
 _CONNECTIONS: Final[Mapping[str, Mapping[str, Field]]] = {
-    "close": _BOT | {"code": whole()},
-    "drop": _BOT,
-    "hang": _BOT,
-    "reconnect": _BOT,
-    "invalid_session": _BOT | {"resumable": FLAG},
-    "kill": _BOT,
-    "end": _BOT,
-    "frame": _BOT | {"text": TEXT},
+    "close": _SHARD | {"code": whole()},
+    "drop": _SHARD,
+    "hang": _SHARD,
+    "reconnect": _SHARD,
+    "invalid_session": _SHARD | {"resumable": FLAG},
+    "kill": _SHARD,
+    "end": _SHARD,
+    "frame": _SHARD | {"text": TEXT},
     "refuse": {"seconds": number(0, 3600)},
 }
 _ACTION: Final = Field(f"one of {', '.join(_CONNECTIONS)}", tuple(_CONNECTIONS).__contains__)

@@ -161,36 +161,50 @@ class Gateway:
         """Return the current session of every bot and shard."""
         return list(self._current.values())
 
-    def sockets(self, appid: str | None, *, hung: bool = False) -> list[Socket]:
-        """Return the live connections of a bot, or of all; those that hang too if that is wanted."""
-        return [socket for socket in self._sockets if appid in (None, socket.appid) and (hung or not socket.hung)]
+    def sockets(self, appid: str | None, shard: int | None, *, hung: bool = False) -> list[Socket]:
+        """Return the live connections of a bot and shard, or of all; those that hang too if that is wanted."""
+        return [
+            socket
+            for socket in self._sockets
+            if appid in (None, socket.appid)
+            and (shard is None or (socket.session is not None and socket.session.shard[0] == shard))
+            and (hung or not socket.hung)
+        ]
 
-    def ask_to_reconnect(self, appid: str | None) -> int:
+    def sessions(self, appid: str | None, shard: int | None) -> list[Session]:
+        """Return the sessions of a bot and shard, or of all."""
+        return [
+            session
+            for session in self._sessions.values()
+            if appid in (None, session.appid) and shard in (None, session.shard[0])
+        ]
+
+    def ask_to_reconnect(self, appid: str | None, shard: int | None) -> int:
         """Send op 7; return to how many connections."""
-        sockets = self.sockets(appid)
+        sockets = self.sockets(appid, shard)
         for socket in sockets:
             socket.send(_RECONNECT)
         return len(sockets)
 
-    def invalidate(self, appid: str | None, *, resumable: bool) -> int:
+    def invalidate(self, appid: str | None, shard: int | None, *, resumable: bool) -> int:
         """Send op 9; a session that is not resumable ends with it. Return to how many connections."""
-        sockets = self.sockets(appid)
+        sockets = self.sockets(appid, shard)
         for socket in sockets:
             if socket.session is not None and not resumable:
                 self._end(socket.session)
             socket.send(_invalid_session(resumable=resumable))
         return len(sockets)
 
-    def kill_sessions(self, appid: str | None) -> int:
+    def kill_sessions(self, appid: str | None, shard: int | None) -> int:
         """Let sessions deliver nothing any more, though they can be resumed; return how many."""
-        sessions = [session for session in self._sessions.values() if appid in (None, session.appid)]
+        sessions = self.sessions(appid, shard)
         for session in sessions:
             session.dead = True
         return len(sessions)
 
-    def end_sessions(self, appid: str | None) -> int:
-        """Forget the sessions of a bot, or of all, so that the next resume is refused."""
-        sessions = [session for session in self._sessions.values() if appid in (None, session.appid)]
+    def end_sessions(self, appid: str | None, shard: int | None) -> int:
+        """Forget sessions, so that the next resume is refused; return how many."""
+        sessions = self.sessions(appid, shard)
         for session in sessions:
             self._end(session)
         return len(sessions)

@@ -116,7 +116,7 @@ async def test_buttons_recalls_and_expired_files_over_http(play: Any, png: Any) 
         ("connections", {"action": "explode"}, 400, "`action` must be one of close, drop"),
         ("connections", {"action": "close", "code": 99999}, 400, "got 99999"),
         ("connections", {"action": "close", "code": "x"}, 400, "`code` must be a whole number from 0 on, got 'x'"),
-        ("connections", {"action": "drop", "code": 4009}, 400, "unknown: code; there are appid"),
+        ("connections", {"action": "drop", "code": 4009}, 400, "unknown: code; there are appid, shard"),
         ("connections", {"action": "invalid_session", "resumable": "yes"}, 400, "`resumable` must be true or false"),
         ("tokens/revoke", {"app": "1"}, 400, "unknown: app; there are appid"),
         ("files/expire", {"now": True}, 400, "unknown: now, there are no fields"),

@@ -264,3 +264,22 @@ async def test_connections_are_closed_with_codes_that_can_be_sent(play: Any) -> 
             await bot.hello()
             await bot.resume()
             assert (await bot.frame())["t"] == "RESUMED"
+
+
+@pytest.mark.asyncio
+async def test_one_shard_can_be_meant(play: Any, another_bot: Any) -> None:
+    async with play(connect=False, max_concurrency=2) as (sandbox, first), another_bot(sandbox, first.appid) as second:
+        await first.connect(shard=[0, 2])
+        await second.connect(shard=[1, 2])
+        where = f"{sandbox.api_base}/sandbox/connections"
+        async with first.http.post(where, json={"action": "reconnect", "shard": 1}) as response:
+            assert await response.json() == {"connections": 1}
+        assert await second.frame() == {"op": 7}
+        assert (sandbox.kill_sessions(shard=0), sandbox.end_sessions(shard=0)) == (1, 1)
+        assert sandbox.send_frame('{"op":77}', shard=1) == 1
+        assert await second.frame() == {"op": 77}
+        assert sandbox.close_connections(4009, shard=1) == 1
+        assert await second.frame() == {"close": 4009}
+        with pytest.raises(TimeoutError):
+            await first.frame(timeout=0.05)
+        assert sandbox.drop_connections(shard=2) == 0
