@@ -9,7 +9,6 @@ authority. ``SKIP_RELEASED_AMIYABOT=1`` leaves these tests out where there is no
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import sys
@@ -25,8 +24,8 @@ from bot_core.openapi.values import FileType
 from bot_core.sandbox import Arrived, Sandbox
 from qqmedia import MediaKind
 from qqmedia.testing import make_content
-from tests.examples.distributions import ROOT, Environment, build_wheel, pip
-from tests.examples.platform_names import PLATFORM, platform_names
+from tests.examples.distributions import Environment
+from tests.examples.platform_names import NAMES_LEAD_HERE, PLATFORM, platform_names
 from tests.fakes.s3_server import S3Server
 from tests.fakes.seaweedfs import seaweedfs
 from tests.fakes.tls import PrivateCA, make_private_ca
@@ -45,16 +44,8 @@ PNG = make_content(30_000, seed="a picture of the released AmiyaBot")
 MP4 = make_content(300_000, kind=MediaKind.VIDEO, seed="a video of the released AmiyaBot")
 
 BOT = f"""
-import asyncio, json, socket, sys
-
-resolve = socket.getaddrinfo
-
-def getaddrinfo(host, port, *rest, **more):
-    if host in {PLATFORM!r}:
-        host, port = "127.0.0.1", int(sys.argv[1])
-    return resolve(host, port, *rest, **more)
-
-socket.getaddrinfo = getaddrinfo
+{NAMES_LEAD_HERE}
+import asyncio, json
 
 import qqmedia
 from amiyabot import AmiyaBot, Chain, Message
@@ -88,18 +79,7 @@ asyncio.run(bot.start())
 @pytest.fixture(scope="module")
 def amiyabot() -> Environment:
     """The release and what it wants, our wheel and what it wants: one environment, resolved together."""
-    folder = Path(sys.prefix) / "released-amiyabot"
-    wheel = build_wheel(ROOT)
-    stamp = folder / "made-of.txt"
-    made_of = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest() + RELEASE + sys.version
-    environment = Environment(folder)
-    if not stamp.exists() or stamp.read_text("utf-8") != made_of:
-        environment = Environment.new(folder)
-        target = ("--python", str(environment.python), "install")
-        pip(*target, RELEASE, f"qqmedia[s3] @ {wheel.as_uri()}", seconds=550)
-        stamp.write_text(made_of, "utf-8")
-    pip("--python", str(environment.python), "install", "--no-deps", "--no-index", "--force-reinstall", str(wheel))
-    return environment
+    return Environment.beside("released-amiyabot", RELEASE, seconds=550)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import hashlib
 import importlib.metadata
 import os
 import re
@@ -100,6 +101,30 @@ class Environment:
         files = [str(wheel) for wheel in wheels]
         if files:
             pip("--python", str(environment.python), "install", "--no-deps", "--no-index", "--no-compile", *files)
+        return environment
+
+    @classmethod
+    def beside(cls, name: str, *wanted: str, seconds: float) -> Environment:
+        """Return the one of this name below the environment that runs the tests: made once, for it takes an index.
+
+        It has what is wanted and what that wants, resolved together with our wheel, which is as it is now.
+        """
+        folder, wheel = Path(sys.prefix) / name, build_wheel(ROOT)
+        environment, stamp = cls(folder), folder / "made-of.txt"
+        ours = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+        made_of = f"{ours} {' '.join(wanted)} {sys.version}"
+        if not stamp.exists() or stamp.read_text("utf-8") != made_of:
+            environment = cls.new(folder)
+            pip(
+                "--python",
+                str(environment.python),
+                "install",
+                *wanted,
+                f"qqmedia[s3] @ {wheel.as_uri()}",
+                seconds=seconds,
+            )
+            stamp.write_text(made_of, "utf-8")
+        pip("--python", str(environment.python), "install", "--no-deps", "--no-index", "--force-reinstall", str(wheel))
         return environment
 
     @property

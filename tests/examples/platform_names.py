@@ -11,9 +11,20 @@ from urllib.parse import urlsplit
 from bot_core.sandbox import Sandbox
 from tests.fakes.tls import PrivateCA
 
-__all__ = ("PLATFORM", "platform_names")
+__all__ = ("NAMES_LEAD_HERE", "PLATFORM", "platform_names")
 
 PLATFORM = ("api.sgroup.qq.com", "bots.qq.com")
+# The beginning of a program for which these names lead to the port that is its first argument, as lines in the hosts
+# file would do it.
+NAMES_LEAD_HERE = f"""
+import socket, sys
+resolve = socket.getaddrinfo
+def getaddrinfo(host, port, *rest, **more):
+    if host in {PLATFORM!r}:
+        host, port = "127.0.0.1", int(sys.argv[1])
+    return resolve(host, port, *rest, **more)
+socket.getaddrinfo = getaddrinfo
+"""
 
 
 @asynccontextmanager

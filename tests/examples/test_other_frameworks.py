@@ -7,10 +7,8 @@ them from the package index. ``SKIP_OTHER_FRAMEWORKS=1`` leaves these tests out 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
-import sys
 import wave
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,27 +18,21 @@ import pytest
 
 from bot_core.sandbox import Sandbox
 from qqmedia.testing import make_content
-from tests.examples.distributions import ROOT, Environment, build_wheel, pip
-from tests.examples.platform_names import PLATFORM, platform_names
+from tests.examples.distributions import ROOT, Environment
+from tests.examples.platform_names import NAMES_LEAD_HERE, PLATFORM, platform_names
 from tests.fakes.s3_server import S3Server
 from tests.fakes.seaweedfs import seaweedfs
 from tests.fakes.tls import make_private_ca
 
 WANTED = ("nonebot2[aiohttp]==2.5.0", "nonebot-adapter-qq==1.7.3", "qq-botpy==1.2.1")
-OURS = "qqmedia[s3]"
 SKIPPED = bool(os.environ.get("SKIP_OTHER_FRAMEWORKS"))
 LOCAL = {"QQMEDIA_DRIVER": "local", "QQMEDIA_LOCAL_HOST": "127.0.0.1", "QQMEDIA_LOCAL_PORT": "0"}
 PNG = make_content(30_000, seed="a picture of another framework")
-# botpy knows the platform by its host names only: they lead to the sandbox, as a line in the hosts file would do it.
+# botpy knows the platform by its host names only.
 WITH_HOST_NAMES = f"""
-import runpy, socket, sys
+{NAMES_LEAD_HERE}
+import runpy
 sys.modules["aiodns"] = None  # else names are not looked up by `socket`
-resolve = socket.getaddrinfo
-def getaddrinfo(host, port, *rest, **more):
-    if host in {PLATFORM!r}:
-        host, port = "127.0.0.1", int(sys.argv[1])
-    return resolve(host, port, *rest, **more)
-socket.getaddrinfo = getaddrinfo
 runpy.run_path("bot.py", run_name="__main__")
 """
 
@@ -53,16 +45,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def environment() -> Environment:
-    folder = Path(sys.prefix) / "other-frameworks"
-    wheel, stamp = build_wheel(ROOT), folder / "made-of.txt"
-    made_of = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest() + repr(WANTED) + OURS + sys.version
-    environment = Environment(folder)
-    if not stamp.exists() or stamp.read_text("utf-8") != made_of:
-        environment = Environment.new(folder)
-        pip("--python", str(environment.python), "install", *WANTED, f"{OURS} @ {wheel.as_uri()}", seconds=280)
-        stamp.write_text(made_of, "utf-8")
-    pip("--python", str(environment.python), "install", "--no-deps", "--no-index", "--force-reinstall", str(wheel))
-    return environment
+    return Environment.beside("other-frameworks", *WANTED, seconds=280)
 
 
 @pytest.fixture(scope="module")
