@@ -32,7 +32,11 @@ def qqmedia_register_drivers() -> DriverSpec | Sequence[DriverSpec]:  # type: ig
 
 @hookspec
 def qqmedia_register_transforms() -> Sequence[Transform]:  # type: ignore[empty-body]
-    """Return transforms. They run in their `order` on every medium of their `kinds`."""
+    """Return transforms. They run in their `order` on every medium of their `kinds`.
+
+    The built-in ones come through this hook as well: voices have the order 100, pictures and videos 200. Who closes the
+    host closes nothing of a plugin's.
+    """
 
 
 @hookspec
