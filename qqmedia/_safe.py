@@ -75,12 +75,14 @@ def _video_maker() -> Callable[[Upload], Any]:
 
 
 def _voice_maker() -> Callable[[Upload], Any]:
-    voice = importlib.import_module("qqmedia.voice")
+    voice, codec = importlib.import_module("qqmedia.voice"), importlib.import_module("qqmedia.voice._codec")
+    options = load_options(voice.VoiceOptions, "silk")
 
-    async def make(upload: Upload) -> Any:
-        return await voice.decode_silk(await asyncio.to_thread(upload.read))
+    def work(upload: Upload, _stop: Any) -> bytes:
+        content: bytes = codec.decode_silk_sync(upload.read())
+        return content
 
-    return make
+    return _job("voice", work, seconds=options.timeout, on=True)
 
 
 def _job(what: str, work: Callable[[Upload, Any], Any], *, seconds: float, on: bool) -> Callable[[Upload], Any]:

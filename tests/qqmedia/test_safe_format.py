@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+import threading
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import pytest
 from PIL import Image
 
 from qqmedia import MediaKind, safe_format
-from qqmedia.testing import memory_host
+from qqmedia.testing import make_upload, memory_host
+from qqmedia.testing._uploads import watched
 
 
 def picture(name: str, mode: str = "RGB", **how: Any) -> bytes:
@@ -82,3 +85,21 @@ async def test_a_video_is_encoded_anew_where_ffmpeg_is_there(
     assert made is not None
     assert made[4:8] == b"ftyp"
     assert made != content
+
+
+@pytest.mark.asyncio
+async def test_a_voice_is_read_and_decoded_in_threads_for_heavy_work(tmp_path: Path) -> None:
+    sound, path, readers = io.BytesIO(), tmp_path / "voice.silk", []
+    with wave.open(sound, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(24000)
+        file.writeframes(bytes(24000))
+    async with memory_host() as host, host.prepare(MediaKind.VOICE, sound.getvalue()) as upload:
+        await asyncio.to_thread(path.write_bytes, upload.read())
+    upload = await asyncio.to_thread(make_upload, path, kind=MediaKind.VOICE)
+    made = await safe_format(watched(upload, lambda _: readers.append(threading.current_thread().name)))
+    assert isinstance(made, bytes)
+    assert made[:4] == b"RIFF"
+    assert readers
+    assert all(name.startswith("qqmedia-heavy") for name in readers)
