@@ -187,7 +187,10 @@ class Session:
             self._kept.append((self.seq, frame))
         if self.socket is None:
             return False
-        self._transmit(self.socket, frame, fault=self._faults.take("event") if keep and self._faults else None)
+        if self._faults or self._late:
+            self._transmit(self.socket, frame, self._faults.take("event") if keep else None)
+        else:
+            self.socket.send(frame)
         return True
 
     def replay(self, seq: int) -> int:
