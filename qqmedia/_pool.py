@@ -24,14 +24,13 @@ logger = logging.getLogger("qqmedia.threads")
 class User:
     """What the pool knows of one `Threads`; everything here is under its lock."""
 
-    __slots__ = ("counted", "lingers", "most", "running", "waiting", "why")
+    __slots__ = ("lingers", "most", "running", "waiting", "why")
 
     def __init__(self, most: int, *, lingers: bool) -> None:
         self.most = most
         self.lingers = lingers
         self.running = 0
         self.waiting: deque[AnyCall] = deque()
-        self.counted = False
         self.why: Why | None = None  # it was closed
 
 
@@ -50,11 +49,14 @@ class Call(Future[Any]):
         return work if self.set_running_or_notify_cancel() else None
 
     def end(self, result: Any, error: BaseException | None) -> None:
-        """Hand over what came of it."""
-        if error is None:
-            self.set_result(result)
-        else:
-            self.set_exception(error)
+        """Hand over what came of it; callbacks are called in here."""
+        try:
+            if error is None:
+                self.set_result(result)
+            else:
+                self.set_exception(error)
+        except BaseException:  # `Future` lets `SystemExit` through, which would end a thread that is not the callback's
+            logger.exception("a callback of %r failed", self)
 
     def refuse(self, error: Exception) -> None:
         """Say that it never begins."""
@@ -66,7 +68,8 @@ class Call(Future[Any]):
         cancelled = super().cancel()
         if cancelled:
             self._work = None
-            self._pool.drop(self)
+            if self._pool.drop(self):  # else its thread, or who closes, says so
+                self.set_running_or_notify_cancel()  # or `concurrent.futures.wait` would wait for it
         return cancelled
 
 
@@ -139,23 +142,28 @@ class Pool:
         self._ceiling = ceiling
         self._idle_seconds = idle_seconds
         self._numbers = itertools.count(1)
-        self._users = 0
+        self._users: set[User] = set()
         self.forget()
 
     def forget(self) -> None:
-        """Begin without threads; in a forked child they are not there."""
+        """Begin without threads and calls; in a forked child they are not there."""
         self._lock = threading.Lock()  # event loops may run in several threads
+        for user in self._users:
+            user.running = 0
+            user.waiting.clear()
         self._running = 0
         self._workers: set[_Worker] = set()
         self._idle: list[_Worker] = []  # the last one is used first, so that those too many become old
-        self._hungry: dict[User, None] = {}  # who waits though the share is not used up
+        self._hungry: dict[User, None] = {}  # those with calls that wait, first come first
 
     def add(self, call: AnyCall) -> bool:
         """Begin it and return true, or let it wait for its turn."""
         user = call.user
         with self._lock:
-            if not user.counted:
-                self._enter(user)
+            if user not in self._users:
+                if user.why is not None:
+                    raise user.why()
+                self._users.add(user)
             if self._room(user):
                 self._begin(call)
                 return True
@@ -163,22 +171,21 @@ class Pool:
             self._hungry[user] = None
             return False
 
-    def drop(self, call: AnyCall) -> None:
-        """Forget one that waits; do nothing when it has begun."""
+    def drop(self, call: AnyCall) -> bool:
+        """Forget one that waits; return false when it does not wait any more."""
         user = call.user
         with self._lock, contextlib.suppress(ValueError):
             user.waiting.remove(call)
             if not user.waiting:
                 self._hungry.pop(user, None)
+            return True
+        return False
 
     def leave(self, user: User, why: Why) -> Iterable[AnyCall]:
         """Let it have no more calls, and return those that have not begun."""
         with self._lock:
             user.why = user.why or why
-            if not user.counted:
-                return ()
-            user.counted = False
-            self._users -= 1
+            self._users.discard(user)
             waiting, user.waiting = user.waiting, deque()
             self._hungry.pop(user, None)
             if not self._users:
@@ -194,12 +201,6 @@ class Pool:
             return any(worker.call is not None and worker.call.user.lingers for worker in self._workers)
 
     # --- with the lock
-
-    def _enter(self, user: User) -> None:
-        if user.why is not None:
-            raise user.why()
-        user.counted = True
-        self._users += 1
 
     def _room(self, user: User) -> bool:
         return user.running < user.most and (self._ceiling is None or self._running < self._ceiling or not user.running)
@@ -246,6 +247,9 @@ class Pool:
         while call is not None:
             work = call.begin()
             result, error = (None, None) if work is None else _outcome(*work)
+            if work is not None and isinstance(call, Call):
+                call.end(result, error)  # as long as a callback takes, this thread is not free
+                work = None
             following, stays = self._ended(worker, call.user)
             if work is not None:
                 # Now that this thread is free: who hears of it and asks for the next call takes no other one.

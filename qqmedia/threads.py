@@ -2,8 +2,8 @@
 
 Hosts, transforms, encoders and drivers each have `Threads`: the right to so many calls at once. The threads themselves
 belong to nobody. One that is idle serves whoever comes next, and one is made whenever none is idle, so that there are
-as many as there is work. Nobody waits for another's calls, were they all to hang, and nobody's closing touches the
-calls of others.
+as many as there is work. Nobody waits for another's calls, were they all to hang (of heavy ones, nobody's first does),
+and nobody's closing touches the calls of others.
 """
 
 from __future__ import annotations
@@ -43,9 +43,14 @@ class Threads:
             such calls of the process together are no more at once than it has processors, except that everybody always
             has one.
         lingers: The end of the program waits for what still runs, two seconds at most.
+
+    Raises:
+        ValueError: `most` is below 1.
     """
 
     def __init__(self, most: int, *, heavy: bool = False, lingers: bool = True) -> None:
+        if most < 1:
+            raise ValueError(f"most is how many calls run at once, 1 or more; got {most!r}")
         self._pool = _HEAVY if heavy else _LIGHT
         self._user = User(most, lingers=lingers)
 
@@ -65,7 +70,10 @@ class Threads:
         return future
 
     def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
-        """Let a thread call it; as `start`, and needs no event loop."""
+        """Let a thread call it; as `start`, and needs no event loop.
+
+        The future's callbacks run in that thread, and it counts as busy for as long as they do.
+        """
         call = Call(self._pool, self._user, function, args)
         self._pool.add(call)
         return call

@@ -12,6 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -228,6 +229,18 @@ async def test_what_is_cancelled_before_its_turn_never_begins_and_is_let_go(
     assert await threads.start(lambda: begun) == []
 
 
+def test_what_is_cancelled_is_over_for_who_waits_in_a_thread_too(
+    threads_for: MakeThreads, gate: threading.Event
+) -> None:
+    threads = threads_for(1)
+    hanging, waiting = threads.submit(gate.wait, 30), threads.submit(lambda: 1)
+    assert waiting.cancel()
+    assert waiting.cancel(), "twice is harmless"
+    assert wait([waiting], timeout=5).done == {waiting}
+    gate.set()
+    assert hanging.result(5)
+
+
 @pytest.mark.asyncio
 async def test_what_is_cancelled_as_its_thread_wakes_up_does_not_begin(threads_for: MakeThreads) -> None:
     threads, begun = threads_for(1), threading.Event()
@@ -267,6 +280,11 @@ async def test_what_was_never_used_can_be_closed(threads_for: MakeThreads) -> No
     with pytest.raises(ClosedError):
         threads.start(lambda: 1)
     assert await other.start(lambda: 2) == 2
+
+
+def test_no_calls_at_once_are_refused() -> None:
+    with pytest.raises(ValueError, match="got 0"):
+        Threads(0)
 
 
 # --- results and failures
@@ -312,6 +330,23 @@ def test_what_ends_after_its_event_loop_was_closed_takes_no_thread_with_it(threa
     asyncio.run(leave())
     first.set()
     assert asyncio.run(come_back()) == 7
+
+
+def test_what_a_callback_asks_for_does_not_wait_for_the_callback(threads_for: MakeThreads) -> None:
+    threads, gate, came = threads_for(2), threading.Event(), Future[int]()
+    call = threads.submit(gate.wait, 30)
+    call.add_done_callback(lambda _: came.set_result(threads.submit(lambda: 7).result(5)))
+    gate.set()
+    assert came.result(10) == 7
+
+
+def test_what_a_callback_raises_ends_no_thread(threads_for: MakeThreads, caplog: pytest.LogCaptureFixture) -> None:
+    threads, gate = threads_for(1), threading.Event()
+    call = threads.submit(gate.wait, 30)
+    call.add_done_callback(lambda _: sys.exit(1))
+    gate.set()
+    assert threads.submit(lambda: 7).result(5) == 7
+    assert "a callback of" in caplog.text
 
 
 # --- threads that nobody needs
@@ -392,6 +427,32 @@ async def use():
 
 asyncio.run(use())
 """
+
+
+FORKING_BUSY = """
+import os, threading, warnings
+from qqmedia.threads import Threads
+
+warnings.simplefilter("ignore", DeprecationWarning)
+threads, gate, ran_in = Threads(1), threading.Event(), []
+calls = [threads.submit(gate.wait, 30), threads.submit(lambda: ran_in.append(os.getpid()))]
+child = os.fork()
+if not child:
+    assert threads.submit(lambda: 7).result(10) == 7
+    threads.submit(lambda: None).result(10)
+    os._exit(len(ran_in))
+assert os.waitpid(child, 0)[1] == 0
+gate.set()
+for call in calls:
+    call.result(10)
+assert ran_in == [os.getpid()]
+"""
+
+
+@pytest.mark.blocking  # a process of its own is waited for, no event loop is there
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_what_was_in_work_when_a_child_was_forked_stays_with_the_parent() -> None:
+    subprocess.run([sys.executable, "-c", FORKING_BUSY], check=True, timeout=30)
 
 
 @pytest.mark.blocking  # a process of its own is waited for, no event loop is there
