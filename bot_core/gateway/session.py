@@ -363,7 +363,8 @@ class GatewaySession:
         self._lost(now, refused=False)
         if not resumable:
             self._forget()
-        what = "the platform refuses the identify" if identifying else "the session is not valid any more"
+        what = "the session is to be resumed" if resumable else "the session is not valid any more"
+        what = "the platform refuses the identify" if identifying else what
         pause = 0 if self.session_id is not None else self._timings.invalid_session
         return self._reconnect(now, f"{what} (op 9, {json.dumps(data)[:40]})", pause=pause, fresh_token=identifying)
 

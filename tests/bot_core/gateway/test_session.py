@@ -70,6 +70,7 @@ def test_op_7_and_the_4009_that_follows_keep_the_session(live: Driver) -> None:
 def test_op_9(live: Driver, data: Any, resume: bool) -> None:
     ending = only(live.receive({"op": 9, "d": data}))
     assert ending.resume is resume
+    assert ("to be resumed (op 9" in ending.reason) is resume
     assert ending.delay == (1 if resume else 3)
     assert live.again(ending)["op"] == (6 if resume else 2)
 
