@@ -23,7 +23,7 @@ class Breaking(Face):
         Raises:
             SandboxError: None was in time.
         """
-        return (await self._desks.gateway.connected(appid, shard, timeout)).appid
+        return (await self._desks.gateway.sessions.connected(appid, shard, timeout)).appid
 
     def bots(self) -> list[dict[str, Any]]:
         """Return the bots that are known: appid, shard, session, whether connected."""
@@ -35,7 +35,7 @@ class Breaking(Face):
                 "seq": session.seq,
                 "connected": session.connected,
             }
-            for session in self._desks.gateway.states()
+            for session in self._desks.gateway.sessions.states()
         ]
 
     def close_connections(self, code: int, *, appid: str | None = None, shard: int | None = None) -> int:
@@ -88,7 +88,7 @@ class Breaking(Face):
 
     def kill_sessions(self, *, appid: str | None = None, shard: int | None = None) -> int:
         """Let sessions deliver nothing any more, though they can still be resumed; return how many."""
-        return self._desks.gateway.kill_sessions(appid, shard)
+        return self._desks.gateway.sessions.kill(appid, shard)
 
     def ask_to_reconnect(self, *, appid: str | None = None, shard: int | None = None) -> int:
         """Send op 7; return to how many connections."""
@@ -102,7 +102,7 @@ class Breaking(Face):
 
     def end_sessions(self, *, appid: str | None = None, shard: int | None = None) -> int:
         """Forget sessions without a word, so that the next resume is refused; return how many."""
-        return self._desks.gateway.end_sessions(appid, shard)
+        return self._desks.gateway.sessions.end_all(appid, shard)
 
     def revoke_tokens(self, *, appid: str | None = None) -> int:
         """Let all access tokens of a bot, or of all, expire now; return how many."""

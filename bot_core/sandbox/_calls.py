@@ -110,7 +110,7 @@ class Calls:
 
     async def _where_for_bot(self, _request: web.BaseRequest, appid: str, _named: tuple[str, ...]) -> Answer:
         shards = self._options.recommended_shards
-        limit = self._gateway.start_limit(appid)
+        limit = self._gateway.sessions.start_limit(appid)
         return encode({"url": self.gateway_url, "shards": shards, "session_start_limit": limit})
 
     async def _post_message(self, request: web.BaseRequest, appid: str, named: tuple[str, ...]) -> Answer:

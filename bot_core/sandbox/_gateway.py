@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from aiohttp import WSMsgType, web
 
-from bot_core.errors import SandboxError
 from bot_core.openapi.values import Opcode
 from bot_core.sandbox._answers import RefusedCallError, encode
 from bot_core.sandbox._faults import Fault, FaultMode, Faults
@@ -18,7 +17,7 @@ from bot_core.sandbox._ids import Names
 from bot_core.sandbox._options import KNOWN_INTENTS, SandboxOptions
 from bot_core.sandbox._record import Record
 from bot_core.sandbox._session import Session, Socket
-from bot_core.sandbox._signal import Signal
+from bot_core.sandbox._sessions import Sessions
 from bot_core.sandbox._tokens import TokenDesk
 from bot_core.sandbox._values import Connection
 
@@ -38,14 +37,16 @@ _BAD_INTENTS: Final = 4013
 _INTENTS_NOT_GRANTED: Final = 4014
 _GOING_AWAY: Final = 1001
 
-_DAY_SECONDS: Final = 24 * 60 * 60
-
 # How long a bot may take to answer a close frame.
 _CLOSE_SECONDS: Final = 0.5
 
 
 class Gateway:
-    """All sessions and sockets of all bots."""
+    """All connections of all bots.
+
+    Attributes:
+        sessions: What is known of them across connections.
+    """
 
     def __init__(
         self, options: SandboxOptions, names: Names, tokens: TokenDesk, faults: Faults, record: Record
@@ -56,22 +57,7 @@ class Gateway:
         self._faults = faults
         self._record = record
         self._sockets: set[Socket] = set()
-        self._sessions: dict[str, Session] = {}
-        self._current: dict[tuple[str, int], Session] = {}
-        self._starts: dict[str, list[float]] = {}
-        self._changed = Signal()
-
-    def start_limit(self, appid: str) -> dict[str, int]:
-        """Return `session_start_limit` of ``/gateway/bot``."""
-        starts = self._recent_starts(appid)
-        total = self._options.session_start_total
-        left = _DAY_SECONDS - (self._options.clock() - starts[0]) if starts else _DAY_SECONDS
-        return {
-            "total": total,
-            "remaining": max(0, total - len(starts)),
-            "reset_after": int(left * 1000),
-            "max_concurrency": self._options.max_concurrency,
-        }
+        self.sessions = Sessions(options)
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one connection to its end."""
@@ -110,57 +96,6 @@ class Gateway:
             timers.append(later(lifetime, socket.close, _EXPIRED, f"it is {lifetime:g} s old"))
         return timers
 
-    def usable(self, appid: str | None, shard: int) -> list[Session]:
-        """Return the sessions that an event for this bot (or any) and shard can go to."""
-        now = self._options.clock()
-        return [
-            session
-            for (owner, index), session in self._current.items()
-            if index == shard
-            and appid in (None, owner)
-            and (session.socket is not None or now - session.gone_at < self._options.resume_window_seconds)
-        ]
-
-    async def session_for(self, appid: str | None, shard: int, timeout: float) -> Session:
-        """Return the session that an event goes to; wait for a bot to connect if there is none.
-
-        The only bot that is connected is meant, whoever else was there and may come back.
-
-        Raises:
-            SandboxError: Nobody connected in time, or several bots are here and none was named.
-        """
-        try:
-            async with asyncio.timeout(timeout):
-                while not (sessions := self.usable(appid, shard)):
-                    await self._changed.wait()
-        except TimeoutError:
-            raise _nobody(appid, shard, timeout) from None
-        chosen = [session for session in sessions if session.connected] or sessions
-        if len(chosen) > 1:
-            appids = sorted(f"{session.appid}{'' if session.connected else ' (away)'}" for session in sessions)
-            raise SandboxError(f"there are several bots ({', '.join(appids)}): name one by its appid")
-        return chosen[0]
-
-    async def connected(self, appid: str | None, shard: int, timeout: float) -> Session:
-        """Wait until a bot is connected and ready.
-
-        Raises:
-            SandboxError: None was in time.
-        """
-        try:
-            async with asyncio.timeout(timeout):
-                while True:
-                    live = [session for session in self.usable(appid, shard) if session.connected]
-                    if live:
-                        return live[0]
-                    await self._changed.wait()
-        except TimeoutError:
-            raise _nobody(appid, shard, timeout) from None
-
-    def states(self) -> list[Session]:
-        """Return the current session of every bot and shard."""
-        return list(self._current.values())
-
     def sockets(self, appid: str | None, shard: int | None, *, hung: bool = False) -> list[Socket]:
         """Return the live connections of a bot and shard, or of all; those that hang too if that is wanted."""
         return [
@@ -169,14 +104,6 @@ class Gateway:
             if appid in (None, socket.appid)
             and (shard is None or (socket.session is not None and socket.session.shard[0] == shard))
             and (hung or not socket.hung)
-        ]
-
-    def sessions(self, appid: str | None, shard: int | None) -> list[Session]:
-        """Return the sessions of a bot and shard, or of all."""
-        return [
-            session
-            for session in self._sessions.values()
-            if appid in (None, session.appid) and shard in (None, session.shard[0])
         ]
 
     def ask_to_reconnect(self, appid: str | None, shard: int | None) -> int:
@@ -191,23 +118,9 @@ class Gateway:
         sockets = self.sockets(appid, shard)
         for socket in sockets:
             if socket.session is not None and not resumable:
-                self._end(socket.session)
+                self.sessions.end(socket.session)
             socket.send(_invalid_session(resumable=resumable))
         return len(sockets)
-
-    def kill_sessions(self, appid: str | None, shard: int | None) -> int:
-        """Let sessions deliver nothing any more, though they can be resumed; return how many."""
-        sessions = self.sessions(appid, shard)
-        for session in sessions:
-            session.dead = True
-        return len(sessions)
-
-    def end_sessions(self, appid: str | None, shard: int | None) -> int:
-        """Forget sessions, so that the next resume is refused; return how many."""
-        sessions = self.sessions(appid, shard)
-        for session in sessions:
-            self._end(session)
-        return len(sessions)
 
     async def close(self) -> None:
         """Say goodbye to everybody."""
@@ -218,7 +131,7 @@ class Gateway:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * _CLOSE_SECONDS):
                 while self._sockets:
-                    await self._changed.wait()
+                    await self.sessions.changed.wait()
         for socket in list(self._sockets):
             socket.drop()
 
@@ -294,26 +207,21 @@ class Gateway:
             self._refuse(socket, _BAD_INTENTS, f"intents {intents!r} are not known")
         elif intents & ~self._options.granted_intents:
             self._refuse(socket, _INTENTS_NOT_GRANTED, f"intents {intents} are not granted")
-        elif len(self._recent_starts(appid)) >= self._options.session_start_total:
-            self._note(socket, "refused", shard, "", "no identifies are left for today")
-            socket.send(_invalid_session(resumable=False))
-        elif self._is_too_soon(appid):
-            self._note(socket, "refused", shard, "", "identified too soon after another shard")
+        elif why := self.sessions.why_not(appid):
+            self._note(socket, "refused", shard, "", why)
             socket.send(_invalid_session(resumable=False))
         else:
-            self._starts.setdefault(appid, []).append(self._options.clock())
             kept = self._options.replay_events
             session = Session(self._names.session(), appid, shard, intents, replay=kept, faults=self._faults)
-            self._prune()
-            self._sessions[session.id] = session
+            self.sessions.add(session)
             session.attach(socket)
             session.dispatch("READY", "", encode(self._ready(session)).decode(), keep=False)
             self._take_over(session, "ready")
 
     def _resume(self, socket: Socket, data: dict[str, Any]) -> None:
-        session = self._sessions.get(str(data.get("session_id")))
+        session = self.sessions.get(str(data.get("session_id")))
         seq = data.get("seq")
-        if session is None or session.appid != socket.appid or self._is_over(session):
+        if session is None or session.appid != socket.appid or self.sessions.is_over(session):
             self._note(socket, "refused", (0, 1), str(data.get("session_id")), "the session is not known any more")
             socket.send(_invalid_session(resumable=False))
         elif not isinstance(seq, int) or seq > session.seq:
@@ -329,15 +237,15 @@ class Gateway:
         return {"version": 1, "session_id": session.id, "user": user, "shard": list(session.shard)}
 
     def _take_over(self, session: Session, state: str) -> None:
-        key = (session.appid, session.shard[0])
-        earlier = self._current.get(key)
-        self._current[key] = session
+        earlier = self.sessions.make_current(session)
         if earlier is not None and earlier.socket not in (None, session.socket):
             # It would hear nothing any more, and not know why. A code to come back after would start a war of two.
-            earlier.socket.close(_BAD_SHARD, f"another connection is shard {key[1]} of bot {key[0]} now")
+            earlier.socket.close(
+                _BAD_SHARD, f"another connection is shard {session.shard[0]} of bot {session.appid} now"
+            )
         if session.socket is not None:
             self._note(session.socket, state, session.shard, session.id, "")
-        self._changed.fire()
+        self.sessions.changed.fire()
 
     def _refuse(self, socket: Socket, code: int, why: str) -> None:
         self._note(socket, "refused", (0, 1), "", f"{code} {why}")
@@ -355,7 +263,7 @@ class Gateway:
         if session is not None and session.socket is socket:
             session.detach(self._options.clock())
             self._note(socket, "closed", session.shard, session.id, socket.why)
-        self._changed.fire()
+        self.sessions.changed.fire()
 
     def _note(self, socket: Socket, state: str, shard: tuple[int, int], session_id: str, why: str) -> None:
         at = self._options.clock()
@@ -363,42 +271,10 @@ class Gateway:
             Connection(appid=socket.appid, state=state, shard=shard, session_id=session_id, why=why, at=at)
         )
 
-    def _is_over(self, session: Session) -> bool:
-        gone_for = self._options.clock() - session.gone_at
-        return session.socket is None and gone_for >= self._options.resume_window_seconds
-
-    def _prune(self) -> None:
-        for session in [session for session in self._sessions.values() if self._is_over(session)]:
-            self._end(session)
-
-    def _end(self, session: Session) -> None:
-        self._sessions.pop(session.id, None)
-        key = (session.appid, session.shard[0])
-        if self._current.get(key) is session:
-            del self._current[key]
-
-    def _is_too_soon(self, appid: str) -> bool:
-        since = self._options.clock() - self._options.identify_window_seconds
-        return sum(start > since for start in self._recent_starts(appid)) >= self._options.max_concurrency
-
-    def _recent_starts(self, appid: str) -> list[float]:
-        starts = self._starts.get(appid, [])
-        if starts and self._options.clock() - starts[0] >= _DAY_SECONDS:
-            starts.clear()
-        return starts
-
 
 def bot_id(appid: str) -> str:
     """Return the id of the bot itself: a number, like the real ones."""
     return str(10**18 + int.from_bytes(appid.encode()[-7:], "big"))
-
-
-def _nobody(appid: str | None, shard: int, timeout: float) -> SandboxError:
-    who = f"bot {appid}" if appid else "bot"
-    part = f" with shard {shard}" if shard else ""
-    return SandboxError(
-        f"no {who}{part} connected to the sandbox within {timeout:g} s; start it with QQ_API_BASE and QQ_TOKEN_URL set"
-    )
 
 
 def _invalid_session(*, resumable: bool) -> str:

@@ -169,7 +169,7 @@ class Speaking(Face):
             return webhook
         if timeout is None:
             timeout = self.options.connect_timeout_seconds
-        return await self._desks.gateway.session_for(appid, shard, timeout)
+        return await self._desks.gateway.sessions.session_for(appid, shard, timeout)
 
     def _speech(
         self,
@@ -244,7 +244,9 @@ class Speaking(Face):
 
     def _only_appid(self) -> str:
         desks = self._desks
-        appids = {session.appid for session in desks.gateway.states()} | desks.webhooks.appids or {self.account.appid}
+        appids = {session.appid for session in desks.gateway.sessions.states()} | desks.webhooks.appids or {
+            self.account.appid
+        }
         if len(appids) > 1:
             raise SandboxError(f"several bots are connected ({', '.join(sorted(appids))}): name one by its appid")
         return appids.pop()

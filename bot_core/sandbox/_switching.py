@@ -41,9 +41,9 @@ class Switching(Face):
             ValueError: A number makes no sense.
         """
         appid = appid or self.account.appid
-        gateway = self._desks.gateway
+        sessions = self._desks.gateway.sessions
         if both:
-            await gateway.session_for(appid, 0, self.options.connect_timeout_seconds)
+            await sessions.session_for(appid, 0, self.options.connect_timeout_seconds)
         return await self._desks.webhooks.use(
             appid,
             url,
@@ -52,7 +52,7 @@ class Switching(Face):
             timeout_seconds=timeout,
             pause_seconds=pause,
             ca_file=ca_file,
-            session=(lambda: next(iter(gateway.usable(appid, 0)), None)) if both else None,
+            session=(lambda: next(iter(sessions.usable(appid, 0)), None)) if both else None,
         )
 
     async def use_gateway(self, *, appid: str | None = None) -> None:

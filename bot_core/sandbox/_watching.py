@@ -102,7 +102,7 @@ class Watching(Face):
     def _what_is_missing(self, said: Said, answers: Sequence[Arrived], count: int, timeout: float) -> str:
         came = ", ".join(repr(answer.content or "a medium") for answer in answers) or "none"
         desks = self._desks
-        connected = desks.webhooks.appids or any(session.connected for session in desks.gateway.states())
+        connected = desks.webhooks.appids or any(session.connected for session in desks.gateway.sessions.states())
         away = "" if connected else "; the bot is not connected"
         return (
             f"{len(answers)} of {count} answers to {said.text!r} within {timeout:g} s ({came}){away}"
