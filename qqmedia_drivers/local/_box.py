@@ -11,13 +11,18 @@
             kept/               what was stored for good (`_kept`)
 
 A box whose lock can be taken belongs to nobody any more and is removed. Nothing else is ever removed.
+
+The date of an object tells the other processes how long it is good: an hour from then. That is the usual life of one,
+so that the system dates most of them right by itself.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,10 +32,13 @@ from typing import Any, Final, Self
 
 from qqmedia_drivers.local._locks import FileLock, exclusively
 
-__all__ = ("Box", "ServerOptions", "boxes_of", "home_of", "joining", "living", "sweep")
+__all__ = ("Box", "ServerOptions", "boxes_of", "expiry_of", "home_of", "joining", "living", "set_expiry", "sweep")
 
 _HOME: Final = ".qqmedia"
 _ID: Final = re.compile(r"[0-9a-f]{32}")
+_USUAL_SECONDS: Final = 3600.0
+# Some file systems keep their dates in steps of 2 s.
+_INACCURACY_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +66,16 @@ class ServerOptions:
 
 
 class Box:
-    """The place of one server in a folder, from `claim` to `close`."""
+    """The place of one server in a folder, from `claim` to `close`.
 
-    def __init__(self, path: Path, lock: FileLock) -> None:
+    Attributes:
+        path: Where its objects are.
+        dates_right: The file system goes by the clock of this machine; that of a network drive may be hours off.
+    """
+
+    def __init__(self, path: Path, lock: FileLock, *, dates_right: bool = False) -> None:
         self.path = path
+        self.dates_right = dates_right
         self._lock = lock
 
     @classmethod
@@ -75,10 +89,16 @@ class Box:
         try:
             path.mkdir()
             path.with_suffix(".json").write_text(json.dumps(asdict(options)), "utf-8")
+            difference = path.with_suffix(".json").stat().st_mtime - time.time()
         except OSError:
             cls(path, lock).close()
             raise
-        return cls(path, lock)
+        return cls(path, lock, dates_right=abs(difference) < _INACCURACY_SECONDS)
+
+    def date(self, part: str, expires_at: float) -> None:
+        """Date a file that was just written, unless its date is right as it is."""
+        if not self.dates_right or abs(expires_at - _USUAL_SECONDS - time.time()) > _INACCURACY_SECONDS:
+            set_expiry(part, expires_at)
 
     def close(self) -> None:
         """Remove the box with all that is in it."""
@@ -123,6 +143,17 @@ def sweep(resource_path: str) -> None:
                 Box(path, lock).close()
     for path in _orphans(resource_path):
         path.unlink(missing_ok=True)
+
+
+def expiry_of(status: os.stat_result) -> float:
+    """Return when this object expires, in seconds since the epoch."""
+    return status.st_mtime + _USUAL_SECONDS
+
+
+def set_expiry(path: Path | str, expires_at: float) -> None:
+    """Write down when the object expires."""
+    nanoseconds = max(0, int((expires_at - _USUAL_SECONDS) * 1e9))
+    os.utime(path, ns=(nanoseconds, nanoseconds))
 
 
 def home_of(resource_path: str) -> Path:

@@ -20,7 +20,7 @@ from qqmedia import (
     StorageQuotaError,
     Upload,
 )
-from qqmedia_drivers.local._box import Box, ServerOptions, boxes_of, joining
+from qqmedia_drivers.local._box import Box, ServerOptions, boxes_of, expiry_of, joining, set_expiry
 
 __all__ = ("Folder", "Found", "Stop", "StoredObject", "WriteStopped", "disk_errors")
 
@@ -140,7 +140,7 @@ class Folder:
                 self._check(stop)
                 claim = _Claim(clock() + seconds, clock)  # from now on, however long the bytes took
                 stored = self.objects.get(name) or StoredObject(self._box.path / name, upload.size, upload.content_type)
-                _set_expiry(temporary, max(claim.expires_at, *(c.expires_at for c in stored.claims.values()), 0.0))
+                self._box.date(temporary, max(claim.expires_at, *(c.expires_at for c in stored.claims.values()), 0.0))
                 _replace(temporary, stored.path)
                 stored.claims[owner] = claim
                 self.objects[name] = stored
@@ -176,7 +176,7 @@ class Folder:
                 status = (box / name).stat()
             except OSError:  # not there, or not ours to read
                 continue
-            if (left := status.st_mtime - time.time()) > 0:
+            if (left := expiry_of(status) - time.time()) > 0:
                 return Found(path=box / name, size=status.st_size, seconds_left=left)
         return None
 
@@ -197,7 +197,7 @@ class Folder:
                 return False
             try:
                 latest = max(claim.expires_at, *(other.expires_at for other in stored.claims.values()), 0.0)
-                _set_expiry(stored.path, latest)
+                set_expiry(stored.path, latest)
             except OSError:  # somebody removed the file: it is written anew
                 return False
             stored.claims[owner] = claim
@@ -279,7 +279,7 @@ class Folder:
         except OSError:  # Windows, in the middle of a download
             self._undeleted.add(path)
             with suppress(OSError):
-                _set_expiry(path, 0)  # so that no other process serves it meanwhile
+                set_expiry(path, 0)  # so that no other process serves it meanwhile
 
     def _retry_undeleted(self) -> None:
         for path in list(self._undeleted):
@@ -305,11 +305,5 @@ def _replace(part: str, path: Path) -> None:
         if not path.exists() or path.stat().st_size != status.st_size:
             raise
         path.touch()
-        _set_expiry(path, status.st_mtime)
+        set_expiry(path, expiry_of(status))
         temporary.unlink()
-
-
-def _set_expiry(path: Path | str, expires_at: float) -> None:
-    """Write down when the object expires, for the other processes: as its modification time."""
-    nanoseconds = int(expires_at * 1e9)
-    os.utime(path, ns=(nanoseconds, nanoseconds))

@@ -39,7 +39,7 @@ class Context:
 def say(**facts):
     print(json.dumps(facts), flush=True)
 
-async def main(settings, state, contents, user):
+async def main(settings, state, contents, user, ttl):
     spec = qqmedia_register_drivers()
     model = spec.settings()
     if user:
@@ -54,7 +54,7 @@ async def main(settings, state, contents, user):
                 body = content.encode()
                 digest = hashlib.sha256(body).hexdigest()
                 urls.append(await driver.put(Upload(kind=MediaKind.IMAGE, content_type="image/png", size=len(body),
-                    sha256=digest, key=digest + ".png", filename="x.png", ttl=timedelta(hours=1), content=body)))
+                    sha256=digest, key=digest + ".png", filename="x.png", ttl=timedelta(seconds=ttl), content=body)))
             say(urls=urls, reach=driver.reach)
             await asyncio.to_thread(sys.stdin.read)
     except QQMediaError as error:
@@ -94,8 +94,8 @@ Start = Callable[..., Awaitable[Child]]
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     children: list[Child] = []
 
-    async def run(*contents: str, user: int = 0, **settings: Any) -> Child:
-        arguments = {"settings": settings, "state": str(tmp_path), "contents": contents, "user": user}
+    async def run(*contents: str, user: int = 0, ttl: int = 3600, **settings: Any) -> Child:
+        arguments = {"settings": settings, "state": str(tmp_path), "contents": contents, "user": user, "ttl": ttl}
         child = Child(
             await asyncio.create_subprocess_exec(
                 sys.executable, "-c", CHILD, json.dumps(arguments), cwd=tmp_path,
@@ -139,6 +139,18 @@ async def test_processes_that_start_at_once_all_serve_what_any_of_them_has(start
     for child in children[1:]:
         await child.end()
     assert not await asyncio.to_thread(Path("resource/.qqmedia").exists)
+
+
+@pytest.mark.asyncio
+async def test_every_process_knows_how_long_an_object_of_another_lives(start: Start) -> None:
+    port = await asyncio.to_thread(free_port)
+    for ttl in (600, 3600, 7200):  # the second is what is usual
+        child = await start(f"for {ttl} s", port=port, ttl=ttl)
+        url = (await child.says())["urls"][0]
+        for _ in range(8):
+            async with aiohttp.ClientSession() as http, http.get(url) as answer:
+                seconds = int(answer.headers["Cache-Control"].split("max-age=")[1].partition(",")[0])
+            assert ttl - 60 < seconds <= ttl, (ttl, seconds)
 
 
 @pytest.mark.asyncio
