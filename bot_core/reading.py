@@ -1,4 +1,4 @@
-"""Reads media in threads of the account that they belong to: a disk that hangs holds up no other account."""
+"""Files of an account are read and written in threads of its own: a disk that hangs holds up no other account."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def account_threads(appid: str) -> Iterator[InThread]:
     try:
         yield threads.start
     finally:
-        threads.close(lambda: BotError(f"bot {appid} was closed while a medium was being read"))
+        threads.close(lambda: BotError(f"bot {appid} was closed while a file was being read or written"))
 
 
 async def content_of(upload: Upload, in_thread: InThread) -> bytes:

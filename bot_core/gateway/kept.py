@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 from bot_core.gateway._state import clear_parts, file_name, forget, gateway_folder, locked, read_whole, write_whole
+from bot_core.reading import InThread
 
 __all__ = ("FileSessionStore", "KeptSession", "MemorySessionStore", "SessionKeeper", "SessionStore", "SupportsClaim")
 
@@ -132,17 +133,19 @@ class FileSessionStore:
 
     Args:
         state: The state folder; else ``QQMEDIA_STATE``, else the user's.
+        in_thread: Where files are read and written, and claims are waited for.
     """
 
-    def __init__(self, state: Path | None = None) -> None:
+    def __init__(self, state: Path | None = None, *, in_thread: InThread = asyncio.to_thread) -> None:
         self._state = state
+        self._in_thread = in_thread
         self._claims: dict[str, _Claim] = {}
 
     async def claim(self, key: str, *, patience: float) -> bool:
         """See `SupportsClaim`; a claim goes with its process, however that ends."""
         claim = _Claim()
         try:
-            claimed = await asyncio.to_thread(self._claim, key, patience, claim)
+            claimed = await self._in_thread(self._claim, key, patience, claim)
         except asyncio.CancelledError:  # the thread goes on, and what it locks must not be kept for ever
             claim.give_up()
             raise
@@ -158,11 +161,11 @@ class FileSessionStore:
 
     async def load(self, key: str) -> KeptSession | None:
         """See `SessionStore`."""
-        return await asyncio.to_thread(self._load, key)
+        return await self._in_thread(self._load, key)
 
     async def save(self, key: str, session: KeptSession | None) -> None:
         """See `SessionStore`."""
-        await asyncio.to_thread(self._save, key, session)
+        await self._in_thread(self._save, key, session)
 
     def _path(self, key: str) -> Path:
         return gateway_folder(self._state) / f"{file_name(key)}.session.json"

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 
 from bot_core.gateway._state import file_name, gateway_folder, locked, write_whole
 from bot_core.gateway.discovery import Discovery
+from bot_core.reading import InThread
 
 __all__ = ("FilePacingStore", "IdentifyGate", "MemoryPacingStore", "PacingStore")
 
@@ -82,18 +83,26 @@ class FilePacingStore:
     Args:
         state: The state folder; else ``QQMEDIA_STATE``, else the user's.
         clock: Wall clock in seconds: what all processes have in common.
+        in_thread: Where the file is read and written, and its lock is waited for.
     """
 
-    def __init__(self, state: Path | None = None, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        state: Path | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        in_thread: InThread = asyncio.to_thread,
+    ) -> None:
         self._state = state
         self._clock = clock
+        self._in_thread = in_thread
         self._alone: MemoryPacingStore | None = None
 
     async def book(self, account: str, *, limit: int, window: float, patience: float) -> float:
         """See `PacingStore`."""
         if self._alone is None:
             try:
-                return await asyncio.to_thread(self._book, account, limit, window, patience)
+                return await self._in_thread(self._book, account, limit, window, patience)
             except OSError as error:
                 self._alone = _this_process
                 logger.warning(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bot_core.gateway.cluster import Cluster
 from bot_core.gateway.kept import FileSessionStore, SessionKeeper
-from bot_core.gateway.pacing import FilePacingStore
+from bot_core.gateway.pacing import FilePacingStore, PacingStore
 from bot_core.openapi.client import OpenAPIClient
 from bot_core.openapi.pace import Pacer
 from bot_core.openapi.token import AccessTokenSource
@@ -45,6 +45,7 @@ class Connection:
         downloads: Fetches links.
         in_thread: Where its media are read: its own six calls at once.
         account: Appid and platform: what the gateway's state is kept under.
+        pacing: Knows when its shards may identify.
         keeper: Remembers the gateway's sessions for the next process, where that is wanted.
     """
 
@@ -56,6 +57,7 @@ class Connection:
     downloads: Downloads
     in_thread: InThread
     account: str
+    pacing: PacingStore
     keeper: SessionKeeper | None = None
 
     def new_cluster(self, settings: AdapterSettings) -> Cluster:
@@ -69,7 +71,7 @@ class Connection:
             shards=settings.shards,
             appid=self.tokens.appid,
             account=self.account,
-            pacing=FilePacingStore(),
+            pacing=self.pacing,
             keeper=self.keeper,
         )
 
@@ -103,11 +105,10 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
             proactive_fallback=settings.proactive_fallback, text_limit=settings.text_limit, timing=timing
         )
         account = f"{adapter.appid} at {platform.api_base}"
-        keeper = None
-        if settings.keeps_session:
-            keeper = await stack.enter_async_context(
-                SessionKeeper(FileSessionStore(), account, grace=settings.shutdown_grace).open()
-            )
+        # Other calls than those for media: a copy of this bot that is ending may be waited for.
+        gateway_in_thread = stack.enter_context(account_threads(adapter.appid))
+        keeper = await stack.enter_async_context(_keeper(account, settings, gateway_in_thread))
+        pacing = FilePacingStore(in_thread=gateway_in_thread)
         store = await stack.enter_async_context(
             open_image_store(api, settings, in_thread, platform_on_loopback=platform.on_loopback)
         )
@@ -116,4 +117,14 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
             platform_on_loopback=platform.on_loopback,
         )  # fmt: skip
         sender = Sender(adapter, api, uploads, replies, options, pictures=pictures)
-        yield Connection(http, tokens, api, sender, hosting, uploads.downloads, in_thread, account, keeper)
+        yield Connection(http, tokens, api, sender, hosting, uploads.downloads, in_thread, account, pacing, keeper)
+
+
+@asynccontextmanager
+async def _keeper(account: str, settings: AdapterSettings, in_thread: InThread) -> AsyncIterator[SessionKeeper | None]:
+    if not settings.keeps_session:
+        yield None
+        return
+    store = FileSessionStore(in_thread=in_thread)
+    async with SessionKeeper(store, account, grace=settings.shutdown_grace).open() as keeper:
+        yield keeper

@@ -39,7 +39,7 @@ async def test_what_has_not_begun_when_the_account_closes_fails_and_says_why() -
     try:
         with account_threads("102") as in_thread:
             calls = [asyncio.ensure_future(in_thread(gate.wait)) for _ in range(7)]
-        with pytest.raises(BotError, match=r"^bot 102 was closed while a medium was being read$"):
+        with pytest.raises(BotError, match=r"^bot 102 was closed while a file was being read or written$"):
             await calls[-1]
         with pytest.raises(BotError, match=r"^bot 102 was closed"):
             await in_thread(int)

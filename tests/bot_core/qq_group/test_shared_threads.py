@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from bot_core.message import Message
 from bot_core.sandbox import Sandbox
 from qqmedia import HostedMedia, MediaHost, MediaKind, MediaSource, Reach, Upload
 from qqmedia.testing._uploads import watched
-from tests.bot_core.qq_group.conftest import Start, mp4, png, wav
+from tests.bot_core.qq_group.conftest import Bot, Start, mp4, png, wav
 from tests.bot_core.qq_group.uploading import KIB, outbox
 from tests.waiting import until
 
@@ -48,8 +48,9 @@ async def test_six_accounts_have_no_more_threads_than_one_and_the_last_leaves_no
             [answer] = await sandbox.replies(await sandbox.say("sing", appid=appid))
             assert answer.media is not None
         made = names(before)
-        assert len([name for name in made if name.startswith("qqmedia-heavy")]) == 1, made
-        assert len(made) <= 3, made
+        # One as a rule: a second is made where the first has just answered and is not free yet.
+        assert len([name for name in made if name.startswith("qqmedia-heavy")]) <= 2, made
+        assert len(made) <= 4, made
     await until(lambda: not names(before))
 
 
@@ -141,3 +142,28 @@ async def test_an_account_whose_drive_hangs_holds_up_no_other_one(
             assert drive.hanging == AT_ONCE
     await until(lambda: not names(before))
     await until(lambda: not asyncio.all_tasks() - tasks_before)
+
+
+@pytest.mark.asyncio
+async def test_who_waits_for_its_other_copy_holds_up_nobody(sandbox: Sandbox, start: Start) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(AT_ONCE, "asyncio"))
+
+    def bot(appid: str) -> AbstractAsyncContextManager[Bot]:
+        return start(lambda _: None, appid, default_chain_builder="direct", keep_session=True)
+
+    async def copy(appid: str) -> None:
+        async with bot(appid):
+            await asyncio.Event().wait()
+
+    async with AsyncExitStack() as stack:
+        for appid in ACCOUNTS:
+            await stack.enter_async_context(bot(appid))
+        copies = [asyncio.create_task(copy(appid)) for appid in ACCOUNTS]
+        for _ in range(30):
+            async with asyncio.timeout(0.4):
+                assert await loop.getaddrinfo("localhost", 80)
+            await asyncio.sleep(0.01)
+        for one in copies:
+            one.cancel()
+        await asyncio.wait(copies)
