@@ -10,6 +10,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from bot_core.errors import AuthenticationError, GatewayError
 from bot_core.gateway.actions import Dispatch
@@ -131,6 +133,31 @@ async def test_a_close_frame_that_is_read_with_events_loses_none(bot: Bot, platf
     resume = await (await platform.accept()).hello()
     assert resume["d"]["seq"] == 41
     assert bot.got == list(range(2, 42))
+
+
+@pytest.mark.asyncio
+async def test_a_ping_is_answered(new_bot: Callable[..., Bot], platform: FakePlatform) -> None:
+    answers: asyncio.Queue[aiohttp.WSMessage] = asyncio.Queue()
+
+    async def ping(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(autoping=False)
+        await socket.prepare(request)
+        await socket.pong(b"nobody asked")
+        await socket.ping(b"there?")
+        answers.put_nowait(await socket.receive(timeout=5))
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/", ping)
+    async with TestServer(app) as server:
+        platform.replies.append(Reply(body={"url": f"ws://127.0.0.1:{server.port}/"}))
+        bot = new_bot()
+        bot.start()
+        async with asyncio.timeout(5):
+            answer = await answers.get()
+        bot.cluster.stop()
+        await bot.task
+    assert (answer.type, answer.data) == (aiohttp.WSMsgType.PONG, b"there?")
 
 
 @pytest.mark.asyncio
