@@ -152,11 +152,11 @@ async def test_a_ping_is_answered(new_bot: Callable[..., Bot], platform: FakePla
     async with TestServer(app) as server:
         platform.replies.append(Reply(body={"url": f"ws://127.0.0.1:{server.port}/"}))
         bot = new_bot()
-        bot.start()
+        running = bot.start()
         async with asyncio.timeout(5):
             answer = await answers.get()
         bot.cluster.stop()
-        await bot.task
+        await running
     assert (answer.type, answer.data) == (aiohttp.WSMsgType.PONG, b"there?")
 
 
