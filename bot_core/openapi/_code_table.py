@@ -184,6 +184,15 @@ GROUPS: Final[tuple[Group, ...]] = (
         ),
     ),
     Group(
+        CodeKind.REPLY_CONTEXT,
+        "acknowledge a button once, within seconds, with the id of its own event",
+        "请在数秒内、用该事件自己的 id 回应按钮，且只回应一次",
+        # What tells the eight apart is not documented (PLATFORM 6.5).
+        tuple(
+            (number, "the pressed button could not be acknowledged", "按钮回应失败") for number in range(630001, 630009)
+        ),
+    ),
+    Group(
         CodeKind.DUPLICATE,
         "it was delivered before; for another message use the next msg_seq",
         "该消息此前已送达；发送新消息请使用新的 msg_seq",
