@@ -79,15 +79,16 @@ class Jobs:
             TimeoutError: It took longer, waiting for its turn not counted.
             MediaError: Everything is being closed.
         """
-        stop, loop = Stop(), asyncio.get_running_loop()
+        stop, loop, in_thread = Stop(), asyncio.get_running_loop(), threading.Event()
         begun: asyncio.Future[None] = loop.create_future()
 
         def begin() -> T:
+            in_thread.set()
+            stop.check()  # after that: who has asked and found the event unset does not wait for this
             loop.call_soon_threadsafe(begun.set_result, None)
             return work(stop)
 
-        job = self._threads.submit(begin)
-        ended = asyncio.wrap_future(job)
+        ended = self._threads.start(begin)
         self._running[ended] = stop
         ended.add_done_callback(self._forget)
         try:
@@ -99,9 +100,12 @@ class Jobs:
         except Abandoned:
             raise self._closed() from None
         finally:
-            if not ended.done() and not job.cancel():
+            if not ended.done():
                 stop.ask()
-                await asyncio.wait((ended,), timeout=_GRACE_SECONDS)
+                if in_thread.is_set():
+                    await asyncio.wait((ended,), timeout=_GRACE_SECONDS)
+                else:
+                    ended.cancel()
 
     async def aclose(self) -> None:
         """Stop what is running, and wait a little for it to end; closing twice is harmless."""
