@@ -38,23 +38,36 @@ def idle_limit(upload: Upload, seconds: float) -> tuple[Upload, AbstractAsyncCon
 
 @asynccontextmanager
 async def _while_it_moves(progress: _Progress, seconds: float) -> AsyncIterator[asyncio.Timeout]:
-    loop = asyncio.get_running_loop()
-    handle: asyncio.TimerHandle | None = None
     async with asyncio.timeout(None) as limit:
-
-        def look() -> None:
-            nonlocal handle
-            remaining = progress.at + seconds - time.monotonic()
-            if remaining <= 0:
-                limit.reschedule(loop.time())
-            else:
-                handle = loop.call_later(remaining, look)
-
-        handle = loop.call_later(seconds, look)
+        watch = _Watch(progress, seconds, limit)
         try:
             yield limit
         finally:
-            handle.cancel()
+            watch.end()
+            del watch, limit  # they hold the task, which holds an error that goes by here, and so this frame
+
+
+class _Watch:
+    """Ends a block when nothing has moved for so long."""
+
+    def __init__(self, progress: _Progress, seconds: float, limit: asyncio.Timeout) -> None:
+        self._progress = progress
+        self._seconds = seconds
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._next = self._loop.call_later(seconds, self.look)
+
+    def look(self) -> None:
+        """End the block, or look again when it may be time."""
+        remaining = self._progress.at + self._seconds - time.monotonic()
+        if remaining <= 0:
+            self._limit.reschedule(self._loop.time())
+        else:
+            self._next = self._loop.call_later(remaining, self.look)
+
+    def end(self) -> None:
+        """Look no more."""
+        self._next.cancel()
 
 
 class _Progress:

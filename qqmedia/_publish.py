@@ -304,6 +304,8 @@ class _Shelf:
                     flight.task.cancel()
                 elif told.done() and not told.cancelled():
                     told.exception()  # we may have been cancelled in the moment in which it was told
+                # An error's traceback holds this frame: with these in it, it would keep itself, and the content, alive.
+                del told, flight
 
     def _take_off(self, upload: Upload) -> _Flight:
         task = asyncio.create_task(self._store(upload), name=f"qqmedia put {upload.key}")

@@ -155,6 +155,8 @@ class OpenDriver:
         except Exception as error:
             # A stranger's SDK. As a StorageError it lets the next driver, or the upload of bytes, have its turn.
             raise StorageError(f"{type(error).__name__}: {error} (the driver should raise a StorageError)") from error
+        finally:
+            del limit  # it holds the task, which holds its error, which holds this frame, and the content with it
 
     async def _again(self, first: StorageError, call: Callable[[], Awaitable[T]]) -> T:
         """Make the tries that follow the first one, which failed."""

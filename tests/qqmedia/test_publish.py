@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -163,6 +165,33 @@ async def test_an_error_keeps_its_class_and_names_driver_object_and_setting() ->
             assert text.count("driver 'memory'") == 1
             assert all(word in text for word in [upload.key, *words]), text
             assert raised in (caught.value.__cause__, caught.value.__cause__ and caught.value.__cause__.__cause__)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [0, 1_100_000])
+async def test_a_put_that_failed_is_kept_by_nobody_until_the_next_collection(size: int, tmp_path: Path) -> None:
+    """Its error would keep the content alive, and those are made rarer."""
+    raised: list[weakref.ref[Exception]] = []
+
+    async def put(upload: Upload) -> str:
+        await asyncio.sleep(0)
+        error = StoragePermissionError("no")
+        raised.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            del error
+
+    driver = PutOnly(put)
+    async with open_host("tiny", plugins=[driver], state_dir=tmp_path) as host:
+        gc.disable()
+        try:
+            with pytest.raises(StoragePermissionError) as caught:
+                await published(host, PNG + bytes(size))
+            del caught
+            await until(lambda: [error() for error in raised] == [None])
+        finally:
+            gc.enable()
 
 
 @pytest.mark.asyncio
