@@ -15,6 +15,7 @@ import pytest
 import qqmedia
 from bot_core.chain import Chain
 from bot_core.message import Message
+from bot_core.qq_group import QQGroupChainBuilder, QQGroupChainBuilderOptions
 from bot_core.sandbox import Sandbox
 from qqmedia import HostedMedia, MediaHost, MediaKind, MediaSource, Reach, Upload
 from qqmedia.testing._uploads import watched
@@ -166,3 +167,43 @@ async def test_who_waits_for_its_other_copy_holds_up_nobody(sandbox: Sandbox, st
         for one in copies:
             one.cancel()
         await asyncio.wait(copies)
+
+
+class Folder(QQGroupChainBuilder):
+    """Its drive hangs when a file is removed from it."""
+
+    def __init__(self, options: QQGroupChainBuilderOptions) -> None:
+        super().__init__(options)
+        self.back = threading.Event()
+        self.hanging = 0
+
+    async def get_image(self, image: str | bytes) -> str:
+        assert isinstance(image, bytes)
+        path, url = self.temp_filename("png")
+        await asyncio.to_thread(Path(path).write_bytes, image)
+        return url
+
+    def remove_file(self, url: str) -> None:
+        self.hanging += 1
+        self.back.wait()
+        super().remove_file(url)
+
+
+@pytest.mark.asyncio
+async def test_a_builder_whose_folder_hangs_holds_up_no_other_account(sandbox: Sandbox, tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(AT_ONCE, "asyncio"))
+    folder, before = tmp_path / "resource", set(threading.enumerate())
+    builder = Folder(QQGroupChainBuilderOptions("127.0.0.1", 0, str(folder)))
+    async with outbox(sandbox, appid="2") as other, outbox(sandbox, builder, appid="1") as stuck:
+        try:
+            sends = [asyncio.create_task(stuck.image(png(number), f"G{number}")) for number in range(AT_ONCE)]
+            await until(lambda: builder.hanging == AT_ONCE)
+            async with asyncio.timeout(5):
+                assert (await other.image(png() + bytes(100 * KIB))).way == "bytes"
+                assert await loop.getaddrinfo("localhost", 80)
+        finally:
+            builder.back.set()
+        assert [delivery.way for delivery in await asyncio.gather(*sends)] == ["url"] * AT_ONCE
+    assert not await asyncio.to_thread(lambda: list(folder.glob("*.png")))
+    await until(lambda: not names(before))
