@@ -13,7 +13,6 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from enum import Enum, auto
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -319,9 +318,11 @@ class MediaHost(ChainBuilder):
             hosted = await self.publish(upload)
             if hosted.url is not None:
                 return hosted.url
-            if isinstance(hosted.upload.content, Path):
-                return await asyncio.to_thread(hosted.upload.read)
-            return hosted.upload.read()
+            content = hosted.upload.content
+            if isinstance(content, bytes):
+                return content
+            parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
+            return await parts.resources.in_thread(hosted.upload.read)
 
 
 class _Preparing(AbstractAsyncContextManager[Upload]):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -266,3 +268,19 @@ async def test_what_is_no_kind_no_name_and_no_upload_is_refused_by_its_name() ->
         for publish in (ours.publish, ours.keep):
             with pytest.raises(TypeError, match=r"comes from prepare: .*; got b'PNG'"):
                 await publish(b"PNG")
+
+
+@pytest.mark.asyncio
+async def test_what_a_host_reads_does_not_wait_for_the_pool_of_asyncio(tmp_path: Path) -> None:
+    path, content, gate = tmp_path / "a.mp4", b"\x00\x00\x00\x18ftypisom" + bytes(100), threading.Event()
+    await asyncio.to_thread(path.write_bytes, content)
+    loop = asyncio.get_running_loop()
+    async with open_host("direct") as host:
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        hanging = loop.run_in_executor(None, gate.wait)
+        try:
+            async with asyncio.timeout(5):
+                assert await host.get_video(str(path)) == content
+        finally:
+            gate.set()
+            await hanging
