@@ -26,7 +26,7 @@ from qqmedia import (
     Upload,
 )
 from qqmedia.fetch import FetchLimits
-from qqmedia.voice import SilkEncoder, VoiceOptions, decode_silk, is_silk
+from qqmedia.voice import SilkEncoder, VoiceOptions, decode_silk_sync, is_silk
 
 if TYPE_CHECKING:
     from bot_core.qq_group.builders import Builder
@@ -55,7 +55,7 @@ class MediaDesk(Protocol):
 
     @property
     def in_thread(self) -> InThread:
-        """Where files of its account are read and written."""
+        """Where files of its account are read and written, and voices decoded."""
         ...
 
     def fetch(self, url: str, *, filename: str, max_bytes: int, timeout: float) -> AbstractAsyncContextManager[Upload]:
@@ -151,13 +151,14 @@ class Attachment:
         """
         if self.kind is not MediaKind.VOICE:
             raise MediaFormatError(f"read_wav is for voices, and this is a {self.kind} ({self.content_type or 'file'})")
+        desk = await self._desk()
         content = await self.download(max_bytes=max_bytes, timeout=timeout)
         if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
             return content
         if not is_silk(content):  # AMR, or an audio file: by way of silk, which is good enough for speech
             async with SilkEncoder(VoiceOptions(max_seconds=_LONGEST_VOICE_SECONDS)) as encoder:
                 content = (await encoder.encode(content)).data
-        return await decode_silk(content)
+        return await desk.in_thread(decode_silk_sync, content)
 
     async def keep(self, *, max_bytes: int = _MAX_BYTES, timeout: float = _TIMEOUT_SECONDS) -> str:
         """Store it for good through the adapter's media host, and return its URL there.

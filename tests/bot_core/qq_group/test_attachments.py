@@ -6,7 +6,9 @@ import asyncio
 import io
 import os
 import socket
+import threading
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +158,23 @@ async def test_a_voice_is_heard_whether_the_platform_has_it_as_wav_or_not(kit: K
         four = await received(kit, bot, png(), filename="a.png")
         with pytest.raises(MediaFormatError, match="for voices, and this is a image"):
             await four.read_wav()
+
+
+@pytest.mark.asyncio
+async def test_it_is_saved_and_heard_in_threads_of_its_account(kit: Kit, tmp_path: Path) -> None:
+    gate, loop = threading.Event(), asyncio.get_running_loop()
+    async with kit.start() as bot, SilkEncoder() as encoder:
+        silk = (await encoder.encode(wav(0.1))).data
+        voice = await received(kit, bot, silk, filename="v.silk", content_type="voice")
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        hanging = loop.run_in_executor(None, gate.wait)
+        try:
+            async with asyncio.timeout(5):
+                assert (await voice.read_wav())[:4] == b"RIFF"
+                assert await voice.save(tmp_path / "v.silk") == tmp_path / "v.silk"
+        finally:
+            gate.set()
+            await hanging
 
 
 @pytest.mark.asyncio
