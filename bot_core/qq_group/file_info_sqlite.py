@@ -5,6 +5,7 @@ It is a cache: what is wrong with it costs an upload and a line in the log, neve
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -96,8 +97,9 @@ class SQLiteFileInfoStore:
             await store._run(store._connect)
             yield store
         finally:
-            await store._run(store._close)
-            store._threads.close(lambda: RuntimeError("the file_info cache is closed"))
+            closing = store._threads.start(store._close)
+            closing.add_done_callback(lambda _: store._threads.close(_closed))
+            await asyncio.shield(closing)  # it may wait for a call before it, and we be cancelled meanwhile
 
     async def get(self, key: FileInfoKey) -> str | None:
         """Return the `file_info`, or `None` when there is none that is still good."""
@@ -210,6 +212,10 @@ class SQLiteFileInfoStore:
             f"{_VARIABLE} names {str(self._path)!r}, which cannot be opened or made: {error}; give the path of a file "
             "in a folder that this user may write to"
         )
+
+
+def _closed() -> Exception:
+    return RuntimeError("the file_info cache is closed")
 
 
 @asynccontextmanager

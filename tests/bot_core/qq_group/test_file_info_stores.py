@@ -18,6 +18,7 @@ from bot_core.sandbox import Sandbox
 from qqmedia import ConfigurationError
 from tests.bot_core.qq_group.conftest import png
 from tests.bot_core.qq_group.uploading import outbox
+from tests.waiting import until, until_in_thread
 
 pytestmark = pytest.mark.asyncio
 
@@ -217,6 +218,31 @@ async def test_a_file_that_breaks_while_it_is_open_costs_uploads_and_no_message(
         await store.put(key("new"), "NEW", 100)
         assert await store.get(key("new")) == "NEW"
     assert len([one for one in caplog.records if "begins anew" in one.getMessage()]) == 1
+
+
+async def test_a_closing_that_is_cancelled_before_its_turn_closes_the_file_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    leave = asyncio.Event()
+    putting: list[asyncio.Task[None]] = []
+    other = await asyncio.to_thread(sqlite3.connect, path, check_same_thread=False, isolation_level=None)
+
+    async def use() -> None:
+        async with SQLiteFileInfoStore.open(path, busy_seconds=20) as store:
+            await asyncio.to_thread(other.execute, "BEGIN EXCLUSIVE")
+            putting.append(asyncio.create_task(store.put(key("a"), "A", 100)))
+            await leave.wait()
+
+    using = asyncio.create_task(use())
+    await until(lambda: putting)
+    leave.set()
+    await asyncio.wait([using], timeout=0.02)
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    await asyncio.to_thread(other.execute, "ROLLBACK")
+    await asyncio.to_thread(other.close)
+    await putting[0]
+    await until_in_thread(lambda: not Path(f"{path}-wal").exists())  # SQLite removes it when nobody has the file open
 
 
 async def test_a_file_that_another_process_holds_is_passed_over(
