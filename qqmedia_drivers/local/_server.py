@@ -139,10 +139,9 @@ class LocalServer:
                 await asyncio.wait([self._successor])
             await self._runner.cleanup()
         finally:
-            try:
-                await asyncio.wrap_future(self._threads.submit(self._folder.close))
-            finally:
-                self._threads.close(WriteStopped)
+            closing = self._threads.start(self._folder.close)
+            closing.add_done_callback(lambda _: self._threads.close(WriteStopped))
+            await asyncio.shield(closing)  # it may wait for calls that hang, and we be cancelled meanwhile
 
     async def in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function that touches the disk or the network's settings in a thread."""

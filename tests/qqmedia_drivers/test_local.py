@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -188,6 +189,30 @@ async def test_a_cancelled_put_leaves_nothing(
         await until_in_thread(lambda: not any(name.endswith(".part") for name in files_in(tmp_path)))
         assert await status_of(http, f"{base}/{upload.key}") == 404
         assert upload.key not in await asyncio.to_thread(files_in, tmp_path)
+
+
+@pytest.mark.asyncio
+async def test_a_stop_that_is_given_up_while_the_disk_hangs_clears_the_folder_when_that_answers(
+    open_local: Any, make_upload: Any, tmp_path: Path
+) -> None:
+    sources = [Stalling() for _ in range(6)]  # as many calls as a server has at once
+    uploads = [replace(stalling_upload(make_upload, source), size=2_000_000) for source in sources]
+
+    async def use() -> None:
+        async with open_local() as driver, asyncio.TaskGroup() as puts:
+            for upload in uploads:
+                puts.create_task(driver.put(upload))
+
+    using = asyncio.create_task(use())
+    for source in sources:
+        assert await asyncio.to_thread(source.reached.wait, 5)
+    while not using.done():
+        using.cancel()
+        await asyncio.wait([using], timeout=0.02)
+    assert using.cancelled()
+    for source in sources:
+        source.go_on.set()
+    await until_in_thread(lambda: not files_in(tmp_path))
 
 
 @pytest.mark.asyncio
