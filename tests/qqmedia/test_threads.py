@@ -62,6 +62,14 @@ async def gate() -> AsyncIterator[threading.Event]:
 
 
 @pytest.fixture
+def gates() -> Iterator[list[threading.Event]]:
+    gates = [threading.Event() for _ in range(3)]
+    yield gates
+    for gate in gates:
+        gate.set()
+
+
+@pytest.fixture
 def threads_for() -> Iterator[MakeThreads]:
     """Makes users of the threads; also a test that fails leaves none."""
     made: list[Threads] = []
@@ -227,6 +235,26 @@ async def test_what_is_cancelled_before_its_turn_never_begins_and_is_let_go(
     gate.set()
     await hanging
     assert await threads.start(lambda: begun) == []
+
+
+@pytest.mark.parametrize("how", ["cancelled", "closed"])
+def test_who_has_given_up_under_a_ceiling_is_not_asked_for_more(
+    threads_for: MakeThreads, gates: list[threading.Event], how: str
+) -> None:
+    pool = Pool("qqmedia-test", ceiling=2)
+    first, second, third = (threads_for(2, pool) for _ in range(3))
+    held = [user.submit(gate.wait, 30) for user, gate in zip((first, second, third), gates, strict=True)]
+    waiting, waits = second.submit(lambda: 1), third.submit(lambda: 2)
+    if how == "closed":
+        second.close(ClosedError)
+    else:
+        assert waiting.cancel()
+    for call, gate in zip(held[:2], gates, strict=False):
+        gate.set()
+        assert call.result(5)
+    assert waits.result(5) == 2, "the thread that was free looked at who has nothing"
+    gates[2].set()
+    assert held[2].result(5)
 
 
 def test_what_is_cancelled_is_over_for_who_waits_in_a_thread_too(
