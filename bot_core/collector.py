@@ -18,8 +18,8 @@ from typing import Final
 __all__ = ("unwalked",)
 
 # How many more containers are made than are freed before the new ones are looked through. The interpreter's own 700 (in
-# 3.13: 2000) are nine messages, these are two hundred: a megabyte or two, and less than half a millisecond.
-_YOUNG: Final = 10_000
+# 3.13: 2000) are nine messages, these are a hundred. Not more: pictures in a cycle of a handler's are kept for as long.
+_YOUNG: Final = 4_000
 
 _lock = threading.Lock()  # bots may run in several threads
 _bots = 0

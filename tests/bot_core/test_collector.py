@@ -34,8 +34,8 @@ async def test_what_is_new_is_looked_through_less_often_until_the_last_bot_has_e
     second, _ = make_bot()
     async with running(first):
         async with running(second):
-            assert gc.get_threshold() == (10_000, *before[1:])
-        assert gc.get_threshold() == (10_000, *before[1:])
+            assert gc.get_threshold() == (4_000, *before[1:])
+        assert gc.get_threshold() == (4_000, *before[1:])
     assert gc.get_threshold() == before
 
 
@@ -50,8 +50,8 @@ async def test_a_threshold_of_the_authors_own_stays(own: int) -> None:
             assert gc.get_threshold()[0] == own
         assert gc.get_threshold()[0] == own
         async with running(make_bot()[0]):
-            gc.set_threshold(5_000)  # by a handler, say
-        assert gc.get_threshold()[0] == 5_000
+            gc.set_threshold(2_500)  # by a handler, say
+        assert gc.get_threshold()[0] == 2_500
     finally:
         gc.set_threshold(*before)
 
