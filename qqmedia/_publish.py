@@ -302,8 +302,6 @@ class _Shelf:
                 if not flight.waiters and not flight.task.done():
                     self._forget(upload.key, flight)
                     flight.task.cancel()
-                elif told.done() and not told.cancelled():
-                    told.exception()  # we may have been cancelled in the moment in which it was told
                 # An error's traceback holds this frame: with these in it, it would keep itself, and the content, alive.
                 del told, flight
 

@@ -315,7 +315,56 @@ def test_no_calls_at_once_are_refused() -> None:
         Threads(0)
 
 
+@pytest.mark.asyncio
+async def test_the_ceiling_holds_after_calls_that_had_to_wait(threads_for: MakeThreads, gate: threading.Event) -> None:
+    threads, begun = threads_for(3, Pool("qqmedia-test", ceiling=2)), []
+    await asyncio.gather(*(threads.start(time.sleep, 0.001) for _ in range(10)))
+
+    def call() -> None:
+        begun.append(1)
+        gate.wait(30)
+
+    calls = [threads.start(call) for _ in range(3)]
+    await until(lambda: len(begun) == 2)
+    await asyncio.sleep(0.02)
+    assert len(begun) == 2
+    gate.set()
+    await asyncio.gather(*calls)
+
+
 # --- results and failures
+
+
+@pytest.mark.asyncio
+async def test_what_comes_of_a_call_that_was_cancelled_is_thrown_away_in_silence(
+    threads_for: MakeThreads, gate: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    threads, begun = threads_for(1), threading.Event()
+
+    def call() -> None:
+        begun.set()
+        gate.wait(30)
+        raise FailedError
+
+    running = threads.start(call)
+    await until(begun.is_set)
+    running.cancel()
+    gate.set()
+    await threads.start(lambda: None)
+    await asyncio.sleep(0)
+    assert not caplog.records
+
+
+def test_who_keeps_a_future_for_its_result_keeps_nothing_else(threads_for: MakeThreads) -> None:
+    class Content:
+        pass
+
+    threads, content = threads_for(1), Content()
+    kept, call = weakref.ref(content), threads.submit(lambda _: 7, content)
+    del content
+    assert call.result(5) == 7
+    threads.submit(lambda: None).result(5)  # the thread has let go of the one before
+    assert kept() is None
 
 
 @pytest.mark.asyncio
@@ -435,6 +484,22 @@ def test_the_end_of_the_program_waits_for_what_cleans_up_and_not_for_what_hangs(
     assert time.perf_counter() - began < 20
 
 
+HANGING_SDK = """
+import atexit, threading, time
+began = time.monotonic()
+atexit.register(lambda: print(time.monotonic() - began))  # called after what is registered later
+from qqmedia.threads import Threads
+Threads(1, lingers=False).submit(threading.Event().wait, 300)
+began = time.monotonic()
+"""
+
+
+@pytest.mark.blocking  # a process of its own is waited for, no event loop is there
+def test_the_end_of_the_program_waits_for_nothing_that_does_not_linger() -> None:
+    ended = subprocess.run([sys.executable, "-c", HANGING_SDK], check=True, timeout=30, capture_output=True, text=True)
+    assert float(ended.stdout) < 1.9
+
+
 FORKING = """
 import asyncio, os, sys, tempfile, warnings
 from qqmedia import MediaKind, open_host
@@ -458,11 +523,11 @@ asyncio.run(use())
 
 
 FORKING_BUSY = """
-import os, threading, warnings
+import os, sys, threading, warnings
 from qqmedia.threads import Threads
 
 warnings.simplefilter("ignore", DeprecationWarning)
-threads, gate, ran_in = Threads(1), threading.Event(), []
+threads, gate, ran_in = Threads(1, heavy=bool(sys.argv[1:])), threading.Event(), []
 calls = [threads.submit(gate.wait, 30), threads.submit(lambda: ran_in.append(os.getpid()))]
 child = os.fork()
 if not child:
@@ -479,8 +544,9 @@ assert ran_in == [os.getpid()]
 
 @pytest.mark.blocking  # a process of its own is waited for, no event loop is there
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_what_was_in_work_when_a_child_was_forked_stays_with_the_parent() -> None:
-    subprocess.run([sys.executable, "-c", FORKING_BUSY], check=True, timeout=30)
+@pytest.mark.parametrize("heavy", [[], ["heavy"]])
+def test_what_was_in_work_when_a_child_was_forked_stays_with_the_parent(heavy: list[str]) -> None:
+    subprocess.run([sys.executable, "-c", FORKING_BUSY, *heavy], check=True, timeout=30)
 
 
 @pytest.mark.blocking  # a process of its own is waited for, no event loop is there
