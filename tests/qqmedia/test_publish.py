@@ -118,6 +118,59 @@ async def test_a_put_that_nobody_waits_for_is_cancelled() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("who", [0, 1, 2])
+@pytest.mark.parametrize("fails", [False, True])
+async def test_who_is_cancelled_in_the_moment_in_which_it_is_over_keeps_nobody_from_hearing_of_it(
+    *, who: int, fails: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[str] = loop.create_future()
+    asked = asyncio.Event()
+
+    async def put(_upload: Upload) -> str:
+        asked.set()
+        return await over
+
+    async with open_host("tiny", plugins=[PutOnly(put)], state_dir=tmp_path) as host:
+        tasks = [asyncio.create_task(published(host)) for _ in range(3)]
+        await asked.wait()
+        await turns()
+        if fails:
+            over.set_exception(StoragePermissionError("no"))
+        else:
+            over.set_result("http://192.0.2.1/x")
+        loop.call_soon(tasks[who].cancel)  # the put has ended by then, and has told nobody yet
+        async with asyncio.timeout(5):
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(ends.pop(who), asyncio.CancelledError)
+    assert {type(end) for end in ends} == {StoragePermissionError if fails else HostedMedia}
+    assert not caplog.records
+
+
+@pytest.mark.asyncio
+async def test_who_comes_while_a_put_that_was_given_up_is_tidied_up_begins_another(tmp_path: Path) -> None:
+    tidied, puts = asyncio.Event(), []
+
+    async def put(upload: Upload) -> str:
+        puts.append(upload)
+        if len(puts) == 1:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await tidied.wait()
+        return "http://192.0.2.1/x"
+
+    async with open_host("tiny", plugins=[PutOnly(put)], state_dir=tmp_path) as host:
+        given_up = asyncio.create_task(published(host))
+        await until(lambda: puts)
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        async with asyncio.timeout(5):
+            assert (await published(host)).url
+        tidied.set()
+
+
+@pytest.mark.asyncio
 async def test_no_more_than_concurrency_run_at_once() -> None:
     driver = MemoryDriver()
     async with memory_host(driver, policy=HostPolicy(concurrency=3)) as host:

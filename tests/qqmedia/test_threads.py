@@ -113,6 +113,17 @@ async def test_hosts_have_as_many_threads_as_are_busy_and_none_when_the_last_is_
 
 
 @pytest.mark.asyncio
+async def test_the_server_of_local_uses_them_no_longer_than_it_runs(tmp_path: Path) -> None:
+    before = alive()
+    async with (
+        open_host("local", port=0, resource_path=tmp_path / "resource", state_dir=tmp_path) as host,
+        host.prepare(MediaKind.FILE, LARGE) as upload,
+    ):
+        await host.publish(upload)
+    await nothing_of(before)
+
+
+@pytest.mark.asyncio
 async def test_a_host_whose_disk_hangs_delays_no_other_and_closing_it_touches_none(
     tmp_path: Path, gate: threading.Event
 ) -> None:

@@ -52,3 +52,20 @@ async def test_a_trip_that_never_began_is_told_to_all_whom_it_would_have_carried
             await asyncio.wait_for(one, 5)
     gate.set()
     assert await hanging
+
+
+@pytest.mark.asyncio
+async def test_who_is_cancelled_on_a_trip_keeps_nobody_else_from_arriving(caplog: pytest.LogCaptureFixture) -> None:
+    threads = Threads(1)
+    batches = Batches(threads)
+    gate = threading.Event()
+    waiting = [asyncio.create_task(batches.run(lambda: None)) for _ in range(3)]
+    hanging = threads.start(gate.wait, 10)
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    waiting[1].cancel()
+    gate.set()
+    await asyncio.wait_for(waiting[2], 5)
+    assert await hanging
+    threads.close(WriteStopped)
+    assert not caplog.records
