@@ -263,8 +263,10 @@ class SessionKeeper:
         if not isinstance(self._store, SupportsClaim):
             return True
         key = self._key(shard)
-        patience = 0 if self._shared else self._patience
-        if await self._store.claim(key, patience=patience) or await self._claim_of_ending(self._store, key):
+        claimed = await self._store.claim(key, patience=0 if self._shared else self._patience)
+        if not claimed and not self._shared:  # who has a session of his own by now waits for nobody's
+            claimed = await self._claim_of_ending(self._store, key)
+        if claimed:
             self._claimed.add(key)
             return True
         if not self._shared:

@@ -345,6 +345,22 @@ async def test_a_long_grace_is_waited_for_and_not_longer(
 
 
 @pytest.mark.asyncio
+async def test_a_copy_with_a_session_of_its_own_does_not_wait_for_one_that_is_ending(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """It would be offline meanwhile, and go on with its own in the end."""
+    async with keeper(FileSessionStore(tmp_path), clock).open() as first:
+        assert await first.claim(SHARD)
+        first.watch(SHARD, lambda: ("S", 7, 3))
+        async with keeper(FileSessionStore(tmp_path), clock).open() as second:
+            assert not await second.claim(SHARD)
+            first.ending()
+            await asyncio.sleep(0.05)  # for the writer
+            async with asyncio.timeout(1):
+                assert not await second.claim(SHARD)
+
+
+@pytest.mark.asyncio
 async def test_a_copy_whose_handlers_are_finishing_is_waited_for_longer(
     tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
