@@ -251,6 +251,9 @@ class Shard:
             return await self._attend(socket, deliver, on_ready)
         except Exception as error:  # what nobody thought of must not be the end of the bot
             logger.exception("%s: the connection failed for a reason that nobody expected", self.name)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # a task group tells of the error alone
+                raise asyncio.CancelledError from error
             return self._failed(error)
 
     async def _attend(

@@ -206,6 +206,29 @@ async def test_a_fault_of_our_own_is_told_and_the_connection_comes_back(
 
 
 @pytest.mark.asyncio
+async def test_a_bot_that_is_ended_just_when_its_connection_fails_ends(
+    new_bot: Callable[..., Bot], platform: FakePlatform
+) -> None:
+    shards: list[asyncio.Task[Any]] = []
+
+    def clock() -> float:
+        if shards:
+            shards.pop().cancel()
+            raise ZeroDivisionError
+        return time.monotonic()
+
+    bot = new_bot(clock=clock)
+    running = bot.start()
+    connection = await platform.accept()
+    await connection.ready()
+    await bot.until(lambda: bot.online == ["READY"])
+    shards += [task for task in asyncio.all_tasks() if task.get_name() == f"shard 1/3 of {APPID}"]
+    await connection.event("X", 2, seq=2)
+    done, _ = await asyncio.wait((running,), timeout=1)
+    assert done
+
+
+@pytest.mark.asyncio
 async def test_a_hung_socket_is_noticed(bot: Bot, platform: FakePlatform, caplog: pytest.LogCaptureFixture) -> None:
     connection = await platform.accept()
     await connection.ready(interval=20)
