@@ -121,16 +121,17 @@ def _numbers(code: int, err_code: int, status: int) -> str:
 def _words(fields: Mapping[str, Any], body: bytes, secret: str) -> str:
     """Return what the platform says, on one line."""
     said = _string(fields.get("message"))
-    if not said:
-        start = body[:_WORDS].decode("utf-8", "replace")
-        said = f"not JSON, begins {start!r}" if body and not fields else "no reason given"
-    return on_one_line(said, secret)
+    if not said and body and not fields:
+        start = body[: 4 * _WORDS].decode("utf-8", "replace")
+        return f"not JSON, begins {on_one_line(start, secret)!r}"
+    return on_one_line(said or "no reason given", secret)
 
 
 def on_one_line(said: str, secret: str = "", *, most: int = _WORDS) -> str:
     """Return what the platform says as a log line needs it, without a secret that it repeats."""
-    said = " ".join(said.split())[:most]
-    return said.replace(secret, "***") if len(secret) >= _LEAST_SECRET else said
+    if len(secret) >= _LEAST_SECRET:  # before the cut, which may go through it
+        said = said.replace(secret, "***")
+    return " ".join(said.split())[:most]
 
 
 def _string(value: object) -> str:

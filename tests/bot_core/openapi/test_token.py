@@ -181,6 +181,19 @@ async def test_the_secret_is_never_shown(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("as_page", [False, True])
+async def test_no_part_of_the_secret_is_shown_where_the_words_are_cut(
+    tokens: AccessTokenSource, platform: FakePlatform, *, as_page: bool
+) -> None:
+    words = f"{'x' * (170 if as_page else 195)}{SECRET}{'y' * 500}"
+    platform.token_replies.append(Reply(status=401, body=words if as_page else {"code": 100016, "message": words}))
+    with pytest.raises(OpenAPIError) as caught:
+        await tokens.get()
+    assert SECRET[:4] not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("secret", ["s", "wrong", "secret"])
 async def test_a_made_up_secret_does_not_blot_out_the_platforms_words(
     http: aiohttp.ClientSession, platform: FakePlatform, secret: str
