@@ -60,7 +60,6 @@ def sandbox_command(
     Point a bot at it with the two variables that are printed, then speak with `qqbot say`. Ctrl-C ends it.
     """
     from bot_core.sandbox import LimitOptions, SandboxOptions  # noqa: PLC0415 - only this command pays
-    from bot_core.sandbox._option_texts import with_texts  # noqa: PLC0415
 
     options = SandboxOptions(
         accounts=_accounts(appid, secret),

@@ -62,7 +62,8 @@ class Breaking(Face):
     def refuse_connections(self, seconds: float = 3.0) -> None:
         """Be down for so long: every connection is cut in a moment, those of HTTP as well, and new ones are refused.
 
-        The control API is away with it. What was set and what is known stays.
+        The control API is away with it. What was set and what is known stays. While it is down, a second call does
+        nothing.
 
         Raises:
             ValueError: `seconds` makes no sense.
