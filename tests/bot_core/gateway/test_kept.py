@@ -206,6 +206,20 @@ async def test_what_a_later_version_keeps_is_read_as_far_as_it_is_known(tmp_path
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("end", ['"soon"', "[]", "NaN", "-1e400", "9"])
+async def test_an_end_that_is_damaged_is_not_waited_for(tmp_path: Path, clock: Clock, end: str) -> None:
+    store = FileSessionStore(tmp_path)
+    await keep(store, clock)
+    (path,) = await asyncio.to_thread(lambda: list((tmp_path / "gateway").iterdir()))
+    content = (await asyncio.to_thread(path.read_text)).replace('"ends_by": null', f'"ends_by": {end}')
+    assert end in content
+    await asyncio.to_thread(path.write_text, content)
+    async with keeper(store, clock).open() as first, asyncio.timeout(1):
+        assert await first.claim(SHARD)
+        assert not await keeper(FileSessionStore(tmp_path), clock).claim(SHARD)
+
+
+@pytest.mark.asyncio
 async def test_the_second_copy_of_a_bot_keeps_nothing_and_says_so_once(
     tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
