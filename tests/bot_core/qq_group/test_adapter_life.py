@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -199,11 +200,13 @@ async def test_a_port_that_is_taken_is_one_warning_without_other_advice(
     caplog.set_level(logging.INFO)
     monkeypatch.chdir(tmp_path)
     with socket.socket() as other:
+        if os.name != "nt":  # what a program before us left on the port must not count; there it means something else
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             other.bind(("0.0.0.0", 8086))
-            other.listen()
         except OSError:
-            pass  # some other program has it, which is as good
+            pytest.skip("another program has the port, and may give it back at any moment")
+        other.listen()
         async with qq_group("secret")("1020", "").open():
             pass
     said = [one.getMessage() for one in caplog.records if one.name.startswith(("bot_core", "qqmedia"))]
