@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import aiohttp
 import pytest
 
 from qqmedia import MediaSourceError, StorageError, StorageQuotaError, SupportsDelete
+from qqmedia_drivers.local._box import joining
 from tests.qqmedia_drivers.local_kit import files_in, free_port, status_of
 from tests.waiting import until_in_thread
 
@@ -213,6 +215,21 @@ async def test_a_stop_that_is_given_up_while_the_disk_hangs_clears_the_folder_wh
     for source in sources:
         source.go_on.set()
     await until_in_thread(lambda: not files_in(tmp_path))
+
+
+@pytest.mark.asyncio
+async def test_an_opening_that_is_given_up_leaves_nothing(open_local: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "resource"
+    held = ExitStack()
+    await asyncio.to_thread(held.enter_context, joining(str(folder)))  # as another process that starts
+    opening = asyncio.create_task(open_local(resource_path=folder).__aenter__())
+    await asyncio.wait([opening], timeout=0.05)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await asyncio.to_thread(held.close)
+    await asyncio.sleep(0.05)  # in which it goes on, and has a place in the folder that nobody wants any more
+    await until_in_thread(lambda: not files_in(folder))
 
 
 @pytest.mark.asyncio

@@ -72,6 +72,7 @@ def test_a_file_that_becomes_shorter_is_told_as_what_it_is(tmp_path: Path) -> No
 @pytest.mark.asyncio
 async def test_a_cancelled_call_is_told_and_given_time_to_clean_up() -> None:
     begun, cleaned = threading.Event(), threading.Event()
+    late: list[int] = []
 
     def call(stop: Stop) -> None:
         begun.set()
@@ -85,18 +86,26 @@ async def test_a_cancelled_call_is_told_and_given_time_to_clean_up() -> None:
     async with SdkThreads("test", 1) as threads:
         running = asyncio.create_task(threads.run(call), name="call")
         await asyncio.to_thread(begun.wait, WAIT_SECONDS)
-        waiting = asyncio.create_task(threads.run(call), name="call in line")
+        waiting = asyncio.create_task(threads.run(lambda _stop: late.append(1)), name="call in line")
         await asyncio.sleep(0)
         waiting.cancel()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
         assert cleaned.is_set(), "the caller went before the call had cleaned up"
-        cleaned.clear()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert await threads.run(lambda _stop: 7) == 7
-        assert not cleaned.is_set(), "a call that was cancelled in line has begun"
+        assert not late, "a call that was cancelled in line has begun"
+
+
+@pytest.mark.asyncio
+async def test_helpers_that_find_no_thread_are_not_waited_for() -> None:
+    done: list[int] = []
+    async with SdkThreads("test", 1) as threads:
+        call = threads.run(lambda stop: threads.share(lambda: done.append(1), stop, helpers=2))
+        await asyncio.wait_for(call, WAIT_SECONDS)
+    assert done == [1]
 
 
 @pytest.mark.asyncio
