@@ -15,7 +15,7 @@ def check_number(name: str, value: object) -> None:
     Raises:
         TypeError: It names the argument.
     """
-    if not isinstance(value, (int, float, Real)) or isinstance(value, bool) or math.isnan(value):
+    if not isinstance(value, Real) or math.isnan(value):
         raise TypeError(f"{name} is a number; got {value!r:.80}")
 
 

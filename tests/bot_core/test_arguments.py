@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -25,6 +26,13 @@ async def handler(*given: Any) -> None: ...
 
 def _bot() -> Any:
     return AmiyaBot(appid="1", token="", adapter=qq_group(client_secret="s"))
+
+
+@pytest.mark.parametrize("level", [0, -1, True, 1.5, Fraction(1, 2), float("inf")])
+def test_any_number_is_a_level(level: Any) -> None:
+    bot = _bot()
+    bot.on_message("games", ("x", re.compile("y")), None, ["!"], True, False, level)(handler)
+    assert [keyword.level for keyword in bot.message_handlers[0].keywords] == [level, level]
 
 
 @pytest.mark.parametrize(
