@@ -517,6 +517,34 @@ async def test_after_a_refused_identify_the_limit_is_asked_for_anew(
 
 
 @pytest.mark.asyncio
+async def test_an_address_at_which_a_connection_lived_is_not_asked_for_again(
+    http: aiohttp.ClientSession, platform: FakePlatform
+) -> None:
+    live = asyncio.Event()
+    answers = [info(f"ws://127.0.0.1:{platform.port}/websocket")]
+
+    async def ask() -> GatewayInfo:
+        return answers.pop()
+
+    async def deliver(_dispatch: Dispatch) -> None:
+        live.set()
+
+    tokens = AccessTokenSource(http, appid=APPID, client_secret=SECRET, token_url=platform.token_url)
+    discovery = Discovery(ask, ask_again=0)
+    gate = IdentifyGate(APPID, MemoryPacingStore(), discovery, window=0.01)
+    shard = Shard(http, GatewaySession(intents=INTENTS, timings=QUICK), tokens=tokens, discovery=discovery, gate=gate)
+    running = asyncio.create_task(shard.run(deliver))
+    connection = await platform.accept()
+    await connection.ready()
+    await live.wait()
+    connection.cut()
+    assert (await (await platform.accept()).hello())["op"] == 6
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
+
+
+@pytest.mark.asyncio
 async def test_each_identify_gets_a_new_token_and_a_resume_does_not_need_one(
     http: aiohttp.ClientSession, platform: FakePlatform
 ) -> None:
