@@ -16,7 +16,10 @@ __all__ = ("codes_page", "explain_command")
 # What the bot itself does about a kind of code, in English and Chinese.
 _DOES: Final = {
     CodeKind.ACCEPTED: ("it counts as sent", "视为已发送"),
-    CodeKind.RETRY_NOW: ("tried once more at once", "立即重试一次"),
+    CodeKind.RETRY_NOW: (
+        "tried once more at once; under HTTP 5xx again with growing pauses, within the message's time limit",
+        "立即重试一次；HTTP 5xx 时在时限内逐步延长间隔重试",
+    ),
     CodeKind.RETRY_LATER: (
         "tried again with growing pauses, within the message's time limit",
         "在时限内逐步延长间隔重试",
@@ -47,6 +50,10 @@ _ACCEPTABLE: Final = (
     "转换为通用格式后重发，仍不接受则改为文件卡片",
 )
 _DOES_ABOUT: Final = {
+    850012: (
+        "a message: again with growing pauses (under HTTP 4xx once, at once); an upload: once more, then another way",
+        "消息：逐步延长间隔重试（HTTP 4xx 时立即重试一次）；上传：再试一次，然后改走另一方式",
+    ),
     850019: _ACCEPTABLE,
     40034002: _ACCEPTABLE,
     40034004: _DOES[CodeKind.MEDIA_EXPIRED],

@@ -104,12 +104,15 @@ def error_class(number: int | None, *, status: int | None = None) -> type[OpenAP
 def kind_of(error: OpenAPIError) -> CodeKind:
     """Return what can be done about an error: by its `code`, else its `err_code`, else its status.
 
+    What calls for a repeat at once is `RETRY_LATER` under HTTP 5xx.
     No answer at all (time-out, cut, connection refused) counts as `RETRY_LATER`; whether the call was carried out all
     the same is `OpenAPIError.ambiguous`.
     """
     known = look_up(error.code) or look_up(error.err_code)
     if known:
-        return known.kind
+        # A fault of the platform may last for more than the moment that a repeat at once takes.
+        broken = known.kind is CodeKind.RETRY_NOW and (error.status or 0) >= _SERVER_FAULT
+        return CodeKind.RETRY_LATER if broken else known.kind
     if error.status in _SUCCESS and not error.codes:  # half an answer, as the platform gives when it is busy
         return CodeKind.RETRY_LATER
     return _kind_of_status(error.status)

@@ -75,3 +75,25 @@ def test_either_code_tells_the_kind() -> None:
     assert kind_of(OpenAPIError("", code=1, err_code=40054005, status=400)) is CodeKind.DUPLICATE
     assert kind_of(OpenAPIError("", code=850026, err_code=40054005)) is CodeKind.MEDIA_SOURCE
     assert kind_of(OpenAPIError("", status=200)) is CodeKind.RETRY_LATER
+
+
+def test_a_repeat_at_once_is_for_what_is_no_fault_of_the_platform() -> None:
+    assert kind_of(OpenAPIError("", code=850012, status=400)) is CodeKind.RETRY_NOW
+    assert kind_of(OpenAPIError("", code=850012, status=500)) is CodeKind.RETRY_LATER
+    assert kind_of(OpenAPIError("", code=850019, status=500)) is CodeKind.MEDIA
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (40034105, "allow unasked messages"),
+        (40054013, "allow unasked messages"),
+        (40054002, "mute"),
+        (40064004, "within 2 minutes"),
+        (304003, "register the link's domain"),
+        (40054010, "register the link's domain"),
+        (40054007, "shorten"),
+    ],
+)
+def test_the_advice_is_about_this_code(number: int, advice: str) -> None:
+    assert advice in CODES[number].advice_en

@@ -414,3 +414,22 @@ async def test_without_any_time_nothing_is_sent(kit: Kit, timeout: float) -> Non
         with pytest.raises(OpenAPIError, match=f"no time for it: timeout={timeout}"):
             await send(bot, text(data), timeout=timeout)
     assert not kit.sandbox.arrived
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_the_platform_is_waited_out_whatever_its_code_calls_for(kit: Kit) -> None:
+    async with kit.start() as bot:
+        said, data = await kit.hear(bot)
+        kit.sandbox.faults.answer("messages", status=500, code=850012, times=4)
+        await send(bot, text(data))
+        assert len(await kit.sandbox.replies(said)) == 1
+        assert len(kit.time.slept) == 4
+        assert 0 < kit.time.slept[0] < kit.time.slept[-1]
+
+
+@pytest.mark.asyncio
+async def test_a_link_that_is_refused_is_named_without_its_query(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        with pytest.raises(PayloadError, match=r"its links are of https://a\.example\.com$"):
+            await send(bot, text(data, "see https://a.example.com/x?key=secret, or https://a.example.com"))
