@@ -197,6 +197,18 @@ async def test_what_is_under_way_ends_with_the_sandbox(address: Address) -> None
             await sandbox.say("hi")
 
 
+async def test_what_is_under_way_ends_with_the_switch_back(sandbox: Sandbox, address: Address) -> None:
+    async def never(number: int) -> web.Response:
+        return web.Response(status=500)
+
+    address.answer = never
+    webhook = await sandbox.use_webhook(address.url, SECRET, pause=60)
+    await sandbox.say("hi")
+    await sandbox.use_gateway()
+    async with asyncio.timeout(2):
+        await webhook.settled()
+
+
 async def test_it_can_be_switched_from_outside(sandbox: Sandbox, address: Address) -> None:
     switch = f"{sandbox.api_base}/sandbox/webhook"
     async with aiohttp.ClientSession() as http:
@@ -273,10 +285,10 @@ async def test_events_come_twice_or_late_by_webhook_too(sandbox: Sandbox, addres
     webhook = await sandbox.use_webhook(address.url, SECRET)
     sandbox.faults.repeat_events()
     sandbox.faults.delay_event()
-    for text in ("twice", "late", "early"):
+    for text in ("twice", "late", "early", "last"):
         await sandbox.say(text)
         await webhook.settled()
-    assert [one["d"]["content"].strip() for one in address.events] == ["twice", "twice", "early", "late"]
+    assert [one["d"]["content"].strip() for one in address.events] == ["twice", "twice", "early", "late", "last"]
 
 
 @pytest.mark.parametrize("numbers", [{"retries": -1}, {"timeout": 0}, {"pause": -0.1}, {"retries": 1.5}])
