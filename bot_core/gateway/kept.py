@@ -49,6 +49,7 @@ class KeptSession:
         at: Wall clock in seconds, when the session was last known to be alive.
         ends_by: When the bot will have ended, by the same clock, if it takes no more events and only waits for its
             handlers; else `None`.
+        quiet_restarts: How many processes in a row resumed it and had no event.
     """
 
     session_id: str
@@ -56,6 +57,7 @@ class KeptSession:
     intents: int
     at: float
     ends_by: float | None = None
+    quiet_restarts: int = 0
 
 
 class SessionStore(Protocol):
@@ -210,7 +212,9 @@ def _read(raw: object) -> KeptSession | None:
         return None
     ends_by = fields.get("ends_by")
     ends_by = ends_by if isinstance(ends_by, float) else None
-    return KeptSession(session_id=session_id, seq=seq, intents=intents, at=at, ends_by=ends_by)
+    quiet = fields.get("quiet_restarts")
+    quiet = quiet if type(quiet) is int and quiet > 0 else 0
+    return KeptSession(session_id=session_id, seq=seq, intents=intents, at=at, ends_by=ends_by, quiet_restarts=quiet)
 
 
 def _left(kept: KeptSession | None, now: float) -> float:
@@ -310,18 +314,20 @@ class SessionKeeper:
             return None
         return kept
 
-    def watch(self, shard: tuple[int, int], source: Callable[[], tuple[str, int, int] | None]) -> None:
-        """Keep what `source` tells from now on: session id, sequence and intents, or `None` where there is none."""
+    def watch(self, shard: tuple[int, int], source: Callable[[], tuple[str, int, int, int] | None]) -> None:
+        """Keep what `source` tells from now on: session id, sequence, intents, quiet restarts; or `None`."""
 
         def look() -> KeptSession | None:
             found = source()
             if found is None:
                 return None
-            session_id, seq, intents = found
+            session_id, seq, intents, quiet = found
             since = self._ending_since
             at = self._clock() if since is None else since  # it has no connection any more
             ends_by = None if since is None else since + self._grace + _CLOSING_SECONDS
-            return KeptSession(session_id=session_id, seq=seq, intents=intents, at=at, ends_by=ends_by)
+            return KeptSession(
+                session_id=session_id, seq=seq, intents=intents, at=at, ends_by=ends_by, quiet_restarts=quiet
+            )
 
         self._sources[self._key(shard)] = look
 

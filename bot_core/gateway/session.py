@@ -80,6 +80,8 @@ class Timings:
         window: In which five connections of one session that brought nothing give it up.
         silence: A session that had events before a resume, and has none for so long after it, is given up: some
             resume for ever and deliver nothing.
+        doubt: The same, from the second restart in a row on that resumed it and brought nothing: whoever restarts a
+            bot that does not hear him has not the patience.
     """
 
     backoff: tuple[float, ...] = (1, 2, 5, 10, 30, 60)
@@ -89,6 +91,7 @@ class Timings:
     identify_gap: float = 5
     window: float = 300
     silence: float = 600
+    doubt: float = 10
 
 
 class GatewaySession:
@@ -135,7 +138,8 @@ class GatewaySession:
         self._second_token = False
         self._odd: set[str] = set()
         self._heart = Heart()
-        self._trust = Trust(window=self._timings.window, silence=self._timings.silence)
+        limits = self._timings
+        self._trust = Trust(window=limits.window, silence=limits.silence, doubt=limits.doubt)
         self._handshake_by = math.inf
 
     @property
@@ -148,10 +152,15 @@ class GatewaySession:
         """When `tick` is to be called, if nothing happens before; infinity while there is no socket."""
         return min(self._handshake_by, self._heart.beat_at, self._heart.dead_at, self._trust.stale_at)
 
-    def take_up(self, session_id: str, seq: int) -> None:
-        """Resume this session at the first connection."""
+    @property
+    def quiet_restarts(self) -> int:
+        """How many processes in a row, this one included, resumed the session of another and had no event."""
+        return self._trust.quiet_restarts
+
+    def take_up(self, session_id: str, seq: int, quiet_restarts: int = 0) -> None:
+        """Resume this session at the first connection; so many processes before this one did, and had no event."""
         self.session_id, self.seq = session_id, seq
-        self._trust.vouch()
+        self._trust.vouch(quiet_restarts)
 
     def opened(self, token: str, now: float) -> None:
         """A socket is open; `token` is valid now. Nothing is to be sent before the platform's Hello."""
@@ -269,7 +278,7 @@ class GatewaySession:
         elif now >= self._heart.dead_at:
             reason = f"{self._heart.unanswered} heartbeats without an answer: the connection is dead"
         elif now >= self._trust.stale_at:
-            reason = f"nothing has come for {self._timings.silence:g} s since the session was resumed: it may be dead"
+            reason = f"nothing has come for {self._trust.silence:g} s since the session was resumed: it may be dead"
         else:
             return ()
         stale = now >= self._trust.stale_at

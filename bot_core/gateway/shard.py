@@ -121,7 +121,7 @@ class Shard:
             return
         kept = await self._keeper.load(session.shard, intents=self._wanted)
         if kept is not None:
-            session.take_up(kept.session_id, kept.seq)
+            session.take_up(kept.session_id, kept.seq, kept.quiet_restarts)
             self._catching_up = True
         self._keep(self._keeper, kept.seq if kept is not None else 0)
 
@@ -135,10 +135,10 @@ class Shard:
         self._keeps = True
         self._progress = Progress(seq)
 
-        def state() -> tuple[str, int, int] | None:
+        def state() -> tuple[str, int, int, int] | None:
             if session.session_id is None:
                 return None
-            return session.session_id, self._progress.seq, self._wanted
+            return session.session_id, self._progress.seq, self._wanted, session.quiet_restarts
 
         keeper.watch(session.shard, state)
 

@@ -12,6 +12,9 @@ __all__ = ("Trust",)
 _FAILED_RESUMES: Final = 3
 _DISCONNECTS: Final = 5
 
+# So many processes in a row that resumed a session and heard nothing: it is worth an identify to know.
+_QUIET_RESTARTS: Final = 2
+
 
 class Trust:
     """Watches the connections of one session after another.
@@ -19,25 +22,36 @@ class Trust:
     Args:
         window: Seconds in which five connections that brought nothing give a session up.
         silence: Seconds without an event after a resume that give up a session which had some before.
+        doubt: The same, where the process before this one had resumed it too, and had none.
 
     Attributes:
         brought: How many events this connection has brought.
         stale_at: When silence gives the session up, if no event comes before.
+        quiet_restarts: How many processes in a row, this one included, resumed the session of another and had no event.
     """
 
-    def __init__(self, *, window: float, silence: float) -> None:
+    def __init__(self, *, window: float, silence: float, doubt: float) -> None:
         self.brought = 0
         self.stale_at = math.inf
+        self.quiet_restarts = 0
         self._window = window
         self._silence = silence
+        self._doubt = doubt
+        self._taken_up = False
         self._had_events = False
         self._silent_since: float | None = None
         self._failed_resumes = 0
         self._ends: deque[float] = deque()
 
-    def vouch(self) -> None:
-        """The session had events, in another process."""
-        self._had_events = True
+    @property
+    def silence(self) -> float:
+        """Seconds without an event that give the session up, after a resume."""
+        return self._doubt if self.quiet_restarts >= _QUIET_RESTARTS else self._silence
+
+    def vouch(self, quiet_restarts: int) -> None:
+        """The session had events, in another process, before so many restarts."""
+        self._had_events = self._taken_up = True
+        self.quiet_restarts = quiet_restarts
 
     def begin(self) -> None:
         """Another connection begins."""
@@ -50,22 +64,26 @@ class Trust:
     def event(self) -> None:
         """An event came: the session lives."""
         self.brought += 1
+        self.quiet_restarts = 0
         if self._silent_since is not None:
             self._silent_since, self.stale_at = None, math.inf
 
     def resumed(self, now: float) -> None:
         """Begin to wonder whether anything will come; what was replayed came."""
         self._failed_resumes = 0
+        if self._taken_up and not self.brought:
+            self.quiet_restarts += 1
+        self._taken_up = False
         self._had_events = self._had_events or self.brought > 0
         if self._had_events and (self.brought or self._silent_since is None):
             self._silent_since = now
         if self._silent_since is not None:
-            self.stale_at = max(now, self._silent_since + self._silence)
+            self.stale_at = max(now, self._silent_since + self.silence)
 
     def extend(self, now: float) -> None:
         """Be patient for as long once more: events may lie unread."""
         if self.stale_at <= now:
-            self.stale_at = now + self._silence
+            self.stale_at = now + self.silence
 
     def lost(self, now: float, *, resuming: bool, refused: bool) -> bool:
         """Take stock of a connection that has ended; return whether the session is to be given up.
@@ -89,6 +107,7 @@ class Trust:
     def forget(self) -> None:
         """Another session begins, of which nothing is known."""
         self._silent_since = None
-        self._had_events = False
+        self._had_events = self._taken_up = False
+        self.quiet_restarts = 0
         self._failed_resumes = 0
         self._ends.clear()

@@ -17,7 +17,7 @@ INTENTS = Intents.GROUP_AND_C2C_EVENT | Intents.INTERACTION
 class Driver:
     """Drives a session as a shard does, with a clock of its own."""
 
-    def __init__(self, intents: int = INTENTS, *, kept: tuple[str, int] | None = None) -> None:
+    def __init__(self, intents: int = INTENTS, *, kept: tuple[str, int] | tuple[str, int, int] | None = None) -> None:
         self.now = 1000.0
         self.session = GatewaySession(intents=intents, shard=(0, 2), jitter=lambda: 1.0)
         if kept is not None:

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from bot_core.errors import AuthenticationError, GatewayError
 from bot_core.gateway.actions import Dispatch
 from bot_core.gateway.discovery import Discovery
+from bot_core.gateway.kept import MemorySessionStore, SessionKeeper
 from bot_core.gateway.pacing import IdentifyGate, MemoryPacingStore
 from bot_core.gateway.session import GatewaySession, Timings
 from bot_core.gateway.shard import Shard
@@ -403,6 +404,31 @@ async def test_stop_is_quick_and_keeps_the_session(bot: Bot, platform: FakePlatf
     await connection.gone()
     assert time.monotonic() - started < 0.3
     assert connection.close_code == 4000
+
+
+@pytest.mark.asyncio
+async def test_restarts_heal_a_session_that_resumes_and_brings_nothing(
+    new_bot: Callable[..., Bot], platform: FakePlatform
+) -> None:
+    store = MemorySessionStore()
+    timings = Timings(backoff=(0.01,), identify_gap=0.01, doubt=0.05)
+    for number in range(3):
+        async with SessionKeeper(store, APPID).open() as keeper:
+            bot = new_bot(timings=timings, keeper=keeper)
+            task = bot.start()
+            connection = await platform.accept()
+            if not number:
+                await connection.ready()
+                await connection.event("X", "before", seq=2)
+            else:
+                assert (await connection.hello())["op"] == 6
+                await connection.event("RESUMED", "", seq=3)
+            await bot.until(lambda bot=bot: len(bot.online) == 1)  # type: ignore[misc]
+            if number == 2:
+                await (await platform.accept()).ready("session-2")
+                await bot.until(lambda bot=bot: bot.online == ["RESUMED", "READY"])  # type: ignore[misc]
+            bot.cluster.stop()
+            await task
 
 
 @pytest.mark.asyncio

@@ -46,7 +46,7 @@ def keeper(store: SessionStore, clock: Clock, account: str = "1001 at http://a")
     return SessionKeeper(store, account, write_every=0.01, patience=0.05, clock=clock)
 
 
-async def keep(store: SessionStore, clock: Clock, state: tuple[str, int, int] | None = ("S", 7, 3)) -> None:
+async def keep(store: SessionStore, clock: Clock, state: tuple[str, int, int, int] | None = ("S", 7, 3, 0)) -> None:
     async with keeper(store, clock).open() as writer:
         writer.watch(SHARD, lambda: state)
 
@@ -86,7 +86,7 @@ async def test_of_many_shards_only_those_are_written_that_changed(clock: Clock) 
     store = Counting()
     async with keeper(store, clock).open() as writer:
         for index in range(3):
-            writer.watch((index, 3), lambda: ("S", 1, 3))
+            writer.watch((index, 3), lambda: ("S", 1, 3, 0))
         writer.changed((1, 3))
         async with asyncio.timeout(2):
             while not store.keys:  # noqa: ASYNC110
@@ -115,7 +115,7 @@ async def test_it_is_written_while_the_bot_runs_and_not_for_each_event(tmp_path:
     store = Counting(tmp_path)
     seq = 0
     async with SessionKeeper(store, "A", write_every=0.05, clock=clock).open() as writer:
-        writer.watch(SHARD, lambda: ("S", seq, 3))
+        writer.watch(SHARD, lambda: ("S", seq, 3, 0))
         for _ in range(100):
             seq += 1
             writer.changed(SHARD)
@@ -158,7 +158,7 @@ async def test_a_slow_write_does_not_come_after_the_last_word(clock: Clock) -> N
 
     store, seq = SlowDisk(), 1
     async with keeper(store, clock).open() as writer:
-        writer.watch(SHARD, lambda: ("S", seq, 3))
+        writer.watch(SHARD, lambda: ("S", seq, 3, 0))
         writer.changed(SHARD)
         assert await asyncio.to_thread(store.begun.wait, 5)
         seq = 2
@@ -203,6 +203,20 @@ async def test_what_a_later_version_keeps_is_read_as_far_as_it_is_known(tmp_path
     kept = json.loads(await asyncio.to_thread(path.read_text)) | {"host": "new", "version": 9}
     await asyncio.to_thread(path.write_text, json.dumps(kept))
     assert await keeper(store, clock).load(SHARD, intents=3) is not None
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("written", "read"), [("2", 2), ('"many"', 0), ("-1", 0), ("true", 0), ("1.5", 0)])
+async def test_how_often_it_was_resumed_in_vain_is_kept(tmp_path: Path, clock: Clock, written: str, read: int) -> None:
+    store = FileSessionStore(tmp_path)
+    await keep(store, clock, ("S", 7, 3, 1))
+    (path,) = await asyncio.to_thread(lambda: list((tmp_path / "gateway").iterdir()))
+    content = (await asyncio.to_thread(path.read_text)).replace('"quiet_restarts": 1', f'"quiet_restarts": {written}')
+    assert written in content
+    await asyncio.to_thread(path.write_text, content)
+    kept = await keeper(store, clock).load(SHARD, intents=3)
+    assert kept is not None
+    assert kept.quiet_restarts == read
 
 
 @pytest.mark.asyncio
@@ -290,7 +304,7 @@ async def test_a_bot_whose_ending_is_cancelled_lets_go_of_its_session(tmp_path: 
     async def run() -> None:
         async with keeper(store, clock).open() as writer:
             assert await writer.claim(SHARD)
-            writer.watch(SHARD, lambda: ("S", 7, 3))
+            writer.watch(SHARD, lambda: ("S", 7, 3, 0))
             writer.changed(SHARD)
             await store.saving.wait()
             await asyncio.Event().wait()
@@ -338,7 +352,7 @@ async def test_a_long_grace_is_waited_for_and_not_longer(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(first.open())
         assert await first.claim(SHARD)
-        first.watch(SHARD, lambda: ("S", 7, 3))
+        first.watch(SHARD, lambda: ("S", 7, 3, 0))
         first.ending()
         await asyncio.sleep(0.05)  # for the writer
         async with keeper(FileSessionStore(tmp_path), clock, "A").open() as second:
@@ -365,7 +379,7 @@ async def test_a_copy_with_a_session_of_its_own_does_not_wait_for_one_that_is_en
     """It would be offline meanwhile, and go on with its own in the end."""
     async with keeper(FileSessionStore(tmp_path), clock).open() as first:
         assert await first.claim(SHARD)
-        first.watch(SHARD, lambda: ("S", 7, 3))
+        first.watch(SHARD, lambda: ("S", 7, 3, 0))
         async with keeper(FileSessionStore(tmp_path), clock).open() as second:
             assert not await second.claim(SHARD)
             first.ending()
@@ -382,7 +396,7 @@ async def test_a_copy_whose_handlers_are_finishing_is_waited_for_longer(
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(keeper(FileSessionStore(tmp_path), clock).open())
         assert await first.claim(SHARD)
-        first.watch(SHARD, lambda: ("S", seq, 3))
+        first.watch(SHARD, lambda: ("S", seq, 3, 0))
         first.ending()
         async with keeper(FileSessionStore(tmp_path), clock).open() as second:
             claiming = asyncio.create_task(second.claim(SHARD), name="claim")
@@ -442,7 +456,7 @@ async def test_a_folder_that_knows_no_locks_is_no_other_copy(
     monkeypatch.setattr("fcntl.flock", no_locks)
     async with keeper(FileSessionStore(tmp_path), clock).open() as writer:
         assert await writer.claim(SHARD)
-        writer.watch(SHARD, lambda: ("S", 7, 3))
+        writer.watch(SHARD, lambda: ("S", 7, 3, 0))
     assert await keeper(FileSessionStore(tmp_path), clock).load(SHARD, intents=3) is not None
     assert not caplog.records
 
@@ -469,7 +483,7 @@ async def test_a_folder_that_cannot_be_used_is_said_once_and_stops_nothing(
     await asyncio.to_thread(blocked.touch)
     async with keeper(FileSessionStore(blocked), clock).open() as writer:
         assert await writer.claim(SHARD)
-        writer.watch(SHARD, lambda: ("S", 1, 3))
+        writer.watch(SHARD, lambda: ("S", 1, 3, 0))
         writer.changed(SHARD)
         await asyncio.sleep(0.05)
         writer.changed(SHARD)

@@ -407,6 +407,36 @@ def test_one_event_shows_that_a_session_lives(live: Driver, moment: str) -> None
         assert live.now - resumed_at >= 600
 
 
+def test_a_session_that_a_second_restart_resumes_in_vain_is_given_up_soon() -> None:
+    first = Driver(kept=("K", 7))
+    first.resume()
+    assert first.session.quiet_restarts == 1
+    silent_until_it_ends(first)
+    assert first.now >= 1600
+    second = Driver(kept=("K", 7, 1))
+    second.resume()
+    assert second.session.quiet_restarts == 2
+    ending = silent_until_it_ends(second)
+    assert 1010 <= second.now < 1050
+    assert "nothing has come for 10 s" in ending.reason
+    assert second.again(ending)["op"] == 2
+    assert second.session.quiet_restarts == 0
+
+
+@pytest.mark.parametrize("moment", ["replayed", "live"])
+def test_one_event_after_a_restart_makes_up_for_quiet_ones(moment: str) -> None:
+    driver = Driver(kept=("K", 7, 5))
+    driver.greet()
+    if moment == "replayed":
+        driver.event("X", {}, 8)
+    driver.event("RESUMED", "", None)
+    if moment == "live":
+        driver.event("X", {}, 8)
+    assert driver.session.quiet_restarts == 0
+    driver.now += 30
+    assert driver.session.tick(driver.now) == ()
+
+
 def test_a_session_that_never_had_an_event_is_not_suspected() -> None:
     quiet = Driver()
     quiet.go_live()
