@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 from bot_core.adapter import MessageHandle, SupportsEventReply
 from bot_core.calls import author_line, call, describe, describe_error
 from bot_core.chain import Chain
-from bot_core.errors import BotError, ReplyContextError, WaitEventCancel, WaitEventOutOfFocus
+from bot_core.errors import (
+    BotError,
+    OpenAPIError,
+    PartlySentError,
+    ReplyContextError,
+    WaitEventCancel,
+    WaitEventOutOfFocus,
+)
 from bot_core.message import DataFilter, Event, Message, Verify
 from bot_core.router import Candidate, Handler, Router, cut_prefix
 from bot_core.waits import ChannelAnswer, UserWait, Waiter, Waits
-from qqmedia.errors import QQMediaError
+from qqmedia.errors import MediaError, QQMediaError
 
 if TYPE_CHECKING:
     from bot_core.bot import AmiyaBot
@@ -210,7 +217,8 @@ class Handling:
             return
         if isinstance(error, (BotError, QQMediaError)):  # its text tells it; most of its traceback is our own
             logger.error("%s failed%s: %s", what, author_line(error), describe_error(error))
-            logger.debug("the traceback of it", exc_info=error)
+            if not _says_all(error):
+                logger.debug("the traceback of it", exc_info=error)
         else:
             logger.error("%s failed: %s", what, str(error) or type(error).__name__, exc_info=error)
         for function in self._books.exception_handlers(error):
@@ -218,3 +226,10 @@ class Handling:
                 await call(function, error, self._bot.instance, data)
             except Exception:  # a bot author's bug in the place where bugs are told
                 logger.exception("exception handler %s failed itself", describe(function))
+
+
+def _says_all(error: Exception) -> bool:
+    """Return whether a traceback would tell nothing more: what is wrong is a medium, or what the platform says."""
+    if isinstance(error, PartlySentError):
+        return all(map(_says_all, error.errors))
+    return isinstance(error, (MediaError, OpenAPIError))

@@ -114,7 +114,7 @@ async def open_connection(adapter: Adapter, settings: AdapterSettings) -> AsyncI
         )
         pictures = MarkdownImages(
             hosting, store, uploads.downloads, in_thread, first=settings.markdown_images,
-            platform_on_loopback=platform.on_loopback,
+            platform_on_loopback=platform.on_loopback, passes_over=uploads.passes_over,
         )  # fmt: skip
         sender = Sender(adapter, api, uploads, replies, options, pictures=pictures)
         yield Connection(http, tokens, api, sender, hosting, uploads.downloads, in_thread, account, pacing, keeper)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -85,6 +85,7 @@ class MarkdownImages:
         in_thread: Where files are read.
         first: Which way is taken first.
         platform_on_loopback: The platform can fetch loopback addresses.
+        passes_over: Says which media host failed a short while ago: that one is not tried before the store.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class MarkdownImages:
         *,
         first: Way = "host",
         platform_on_loopback: bool,
+        passes_over: Callable[[SupportsPublish], bool] = lambda _: False,
     ) -> None:
         self._hosting = hosting
         self._downloads = downloads
@@ -103,6 +105,7 @@ class MarkdownImages:
         self._in_thread = in_thread
         self._ways: tuple[Way, ...] = ("host", "store") if first == "host" else ("store", "host")
         self._platform_on_loopback = platform_on_loopback
+        self._passes_over = passes_over
 
     async def resolve(
         self,
@@ -142,7 +145,7 @@ class MarkdownImages:
                     pictures[link] = Delivery(kind="image", way="url" if is_url(link) else "store", url=link)
                 continue
             if link not in sizes:
-                ways = self._ways_for(link, refused)
+                ways = self._ways_for(link, refused, builder)
                 pictures[link], sizes[link] = await self._store(link, source, builder, ways, images)
             text = found["text"]
             text = text if _SIZED.search(text) else f"{text} {sizes[link]}".lstrip()
@@ -150,10 +153,11 @@ class MarkdownImages:
             end = found.end()
         return Shown("".join([*parts, content[end:]]), pictures)
 
-    def _ways_for(self, link: str, refused: Shown | None) -> tuple[Way, ...]:
+    def _ways_for(self, link: str, refused: Shown | None, builder: Builder) -> tuple[Way, ...]:
         """Return the ways to try. What was refused goes another way; a public link, none of ours, into the store."""
         if refused is None:
-            return self._ways
+            failed = isinstance(builder, SupportsPublish) and self._passes_over(builder)
+            return ("store", "host") if failed else self._ways
         before = refused.pictures.get(link)
         if before is None or before.way != "store":
             return ("store",)

@@ -11,11 +11,12 @@ from bot_core.elements import File, Image, Video, Voice
 from bot_core.openapi.values import FileType
 from bot_core.qq_group.trying import Trail
 from qqmedia import MediaKind, MediaSource, MediaSourceError, SupportsPublish, Upload
+from qqmedia.guard import shown_url
 
 if TYPE_CHECKING:
     from bot_core.qq_group.render import Medium
 
-__all__ = ("FILE_TYPES", "Ready", "as_card", "delivery_of", "last_part", "parts_of")
+__all__ = ("FILE_TYPES", "Ready", "as_card", "delivery_of", "last_part", "name_of", "parts_of", "way_told")
 
 FILE_TYPES: Final = {
     MediaKind.IMAGE: FileType.IMAGE,
@@ -97,3 +98,19 @@ def last_part(url: str) -> str | None:
     """Return the name at the end of a URL's path."""
     name = url.split("?", 1)[0].split("#", 1)[0].rsplit("/", 1)[-1]
     return name or None
+
+
+def name_of(ready: Ready) -> str:
+    """Return what to call it in the log, on one line."""
+    name = ready.filename or (ready.upload.filename if ready.upload is not None else last_part(ready.link))
+    return "".join(filter(str.isprintable, " ".join((name or str(ready.kind)).split())))
+
+
+def way_told(name: str, kind: MediaKind, delivery: Delivery) -> str:
+    """Return in one line how it travelled, and as what; `kind` is what it was meant to be."""
+    card = "card by " if delivery.kind != kind.value else ""
+    url = f" {shown_url(delivery.url)}" if delivery.url else ""
+    size = f"{delivery.size} bytes" if delivery.size else "size not known"
+    tries = "1 try" if delivery.tries == 1 else f"{delivery.tries} tries"
+    facts = (kind.value, delivery.content_type, size, tries, *delivery.notes)
+    return f"{name} -> {card}{delivery.way}{url} ({', '.join(filter(None, facts))})"

@@ -98,6 +98,11 @@ def _unreachable(url: str, error: Exception) -> Finding:
             f"TLS fails: {' '.join(str(why).split())}", "the certificate; the platform wants one that browsers trust"
         )
     reason = getattr(error, "strerror", None) or type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Finding(
+            f"the name {error.host} does not resolve ({reason})",
+            "the name does not resolve: it is misspelt, gone, or known in another network only",
+        )
     return Finding(f"it cannot be connected to ({reason})", f"nothing answers there{_port_too(url)}")
 
 

@@ -44,11 +44,13 @@ class PlannedMessage:
         body: Its fields, without those that only sending knows (`media`, `msg_id`, `msg_seq`).
         medium: What has to be uploaded for it, if anything.
         pictures: Pictures of its markdown, by name; `None` where it has none.
+        opening: Its text, where that is only the mention that the chain began with by itself; else empty.
     """
 
     body: dict[str, Any]
     medium: Medium | None = None
     pictures: Mapping[str, MediaSource] | None = None
+    opening: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,11 @@ def plan_chain(elements: Iterable[Element], *, reference: str = "", text_limit: 
     """
     planner = _Planner(text_limit)
     elements = list(elements)
-    if elements and isinstance(elements[0], At) and elements[0].opening and _would_be_alone(elements[1:]):
-        del elements[0]  # nobody wants a message that only calls his name
+    if elements and isinstance(elements[0], At) and elements[0].opening:
+        if _would_be_alone(elements[1:]):
+            del elements[0]  # nobody wants a message that only calls his name
+        else:
+            planner.opening = _mention(elements[0])
     for element in elements:
         planner.add(element)
     planner.close_text()
@@ -88,6 +93,7 @@ def plan_chain(elements: Iterable[Element], *, reference: str = "", text_limit: 
 @dataclass(slots=True)
 class _Planner:
     text_limit: int | None = None
+    opening: str = ""
     messages: list[PlannedMessage] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     # Raw fields that came when no message was there to take them: the next one does.
@@ -98,12 +104,15 @@ class _Planner:
         match element:
             case Text(content):
                 self.text.append(content)
-            case At(target, enter):
-                self.text.append(f"<@{target}>\n" if enter else f"<@{target}>")
+            case At():
+                self.text.append(_mention(element))
             case AtAll():
                 self.text.append("<@everyone>")
             case Image():
-                self.put(PlannedMessage(self.with_text({"msg_type": MsgType.MEDIA.value}), element))
+                body = self.with_text({"msg_type": MsgType.MEDIA.value})
+                content = body.get("content", "")
+                calls = not self.messages and content.rstrip() == self.opening.rstrip()
+                self.put(PlannedMessage(body, element, opening=content if calls else ""))
             case Voice() | Video() | File():
                 self.close_text()
                 self.put(PlannedMessage({"msg_type": MsgType.MEDIA.value}, element))
@@ -155,6 +164,10 @@ class _Planner:
         elif self.waiting:  # a chain of nothing but raw fields is a message in itself
             self.put(PlannedMessage({"msg_type": MsgType.TEXT.value}))
         return self.messages
+
+
+def _mention(at: At) -> str:
+    return f"<@{at.target}>\n" if at.enter else f"<@{at.target}>"
 
 
 def _refuse(element: Never) -> NoReturn:  # bots edit chain.chain

@@ -1,7 +1,8 @@
 """What is remembered about ways that failed, so that not every picture pays for the same failure; and said about them.
 
 A host whose URL the platform could not fetch is passed over for ten minutes. A media host whose driver failed rests for
-one. Each is told once in an hour, with what can be seen from here.
+one. Each is told once in an hour, with what can be seen from here. A URL that was given up for another reason says
+nothing about its host, and is told once in ten minutes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Final
 from yarl import URL
 
 from bot_core.qq_group.probe import probe
+from bot_core.qq_group.times import REMEMBER_AT_MOST, Times
 from qqmedia import SupportsPublish
 from qqmedia.guard import GuardedSession, shown_url
 
@@ -26,8 +28,7 @@ __all__ = ("Rescue",)
 _PASS_OVER_SECONDS: Final = 600.0
 _REST_SECONDS: Final = 60.0
 _TELL_AGAIN_SECONDS: Final = 3600.0
-# Of hosts, each with a name and a time.
-_REMEMBER_AT_MOST: Final = 1000
+_TELL_OF_GIVEN_UP_AGAIN_SECONDS: Final = 600.0
 _ORIGIN: Final = re.compile(r"[^:]*://[^/?#]*")
 
 logger = logging.getLogger("bot_core.qq_group")
@@ -44,8 +45,9 @@ class Rescue:
     def __init__(self, session: GuardedSession, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._session = session
         self._clock = clock
-        self._until = _Times(clock)
-        self._told = _Times(clock)
+        self._until = Times(clock)
+        self._told = Times(clock)
+        self._told_given_up = Times(clock)
         self._last_host: OrderedDict[int, str] = OrderedDict()
         self._looking: set[asyncio.Task[None]] = set()
 
@@ -62,15 +64,14 @@ class Rescue:
     def gave(self, host: SupportsPublish, url: str) -> None:
         """Note whose URLs look like this one."""
         self._last_host[id(host)] = _host(url)
-        if len(self._last_host) > _REMEMBER_AT_MOST:
+        if len(self._last_host) > REMEMBER_AT_MOST:
             self._last_host.popitem(last=False)
 
     def not_fetched(self, url: str, error: Exception) -> None:
         """Pass this URL's host over, and say why: in the background, because that takes a look at the URL."""
         self._until.set(_host(url), _PASS_OVER_SECONDS)
-        if self._told.runs(_host(url)):
+        if not self._told.starts(_host(url), _TELL_AGAIN_SECONDS):
             return
-        self._told.set(_host(url), _TELL_AGAIN_SECONDS)
         task = asyncio.create_task(self._explain(url, error), name=f"look at {_host(url)}")
         self._looking.add(task)
         task.add_done_callback(self._looking.discard)
@@ -78,13 +79,20 @@ class Rescue:
     def not_stored(self, host: SupportsPublish, error: Exception) -> None:
         """Let this media host rest, and say so."""
         self._until.set(str(id(host)), _REST_SECONDS)
-        if self._told.runs(str(id(host))):
+        if not self._told.starts(str(id(host)), _TELL_AGAIN_SECONDS):
             return
-        self._told.set(str(id(host)), _TELL_AGAIN_SECONDS)
         logger.warning(
             "media could not be stored and go to the platform as bytes; storing is tried again every %g s: %s",
             _REST_SECONDS, " ".join(str(error).split()),
         )  # fmt: skip
+
+    def given_up(self, url: str, error: Exception) -> None:
+        """Say why this URL is not given to the platform any more; the next one of its host is."""
+        if self._told_given_up.starts(_host(url), _TELL_OF_GIVEN_UP_AGAIN_SECONDS):
+            logger.warning(
+                "the platform did not take the URL %s, so its bytes are tried in place of it: %s",
+                shown_url(url), " ".join(str(error).split()),
+            )  # fmt: skip
 
     async def aclose(self) -> None:
         """Stop looking; what has not been said yet is said without a look."""
@@ -101,36 +109,10 @@ class Rescue:
             seen, cause = finding.seen, finding.cause
         finally:
             logger.warning(
-                "the platform could not fetch %s, so media go up as bytes in place of URLs of %s for %g minutes. "
-                "Seen from here: %s. Likely cause: %s. (%s)",
-                shown_url(url), _host(url), _PASS_OVER_SECONDS / 60, seen, cause, " ".join(str(error).split()),
+                "the platform could not fetch %s, so for %g minutes bytes go up in place of URLs of %s, where they can "
+                "be had from here (pictures of markdown apart). Seen from here: %s. Likely cause: %s. (%s)",
+                shown_url(url), _PASS_OVER_SECONDS / 60, _host(url), seen, cause, " ".join(str(error).split()),
             )  # fmt: skip
-
-
-class _Times:
-    """Times that run for a name; bounded."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._ends: OrderedDict[str, float] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._ends)
-
-    def set(self, name: str, seconds: float) -> None:
-        self._ends[name] = self._clock() + seconds
-        self._ends.move_to_end(name)
-        if len(self._ends) > _REMEMBER_AT_MOST:
-            self._ends.popitem(last=False)
-
-    def runs(self, name: str) -> bool:
-        end = self._ends.get(name)
-        if end is None:
-            return False
-        if self._clock() < end:
-            return True
-        del self._ends[name]
-        return False
 
 
 def _host(url: str) -> str:
@@ -139,7 +121,7 @@ def _host(url: str) -> str:
     return _host_of_origin(origin[0] if origin else url)
 
 
-@lru_cache(_REMEMBER_AT_MOST)
+@lru_cache(REMEMBER_AT_MOST)
 def _host_of_origin(origin: str) -> str:
     try:
         parsed = URL(origin)

@@ -18,12 +18,14 @@ from bot_core.errors import (
     ReplyContextError,
 )
 from bot_core.openapi.values import MsgType, SentMessage, Target
+from bot_core.qq_group.media import name_of, way_told
 from bot_core.qq_group.posting import Post, Poster
 from bot_core.qq_group.render import PlannedMessage, plan_chain
 from bot_core.qq_group.runs import Run, is_hopeless, not_in_time, result_of
 from bot_core.qq_group.splitting import split_text
 from bot_core.qq_group.timing import Timing
 from qqmedia import MediaKind, QQMediaError
+from qqmedia.guard import shown_url
 
 if TYPE_CHECKING:
     from bot_core.adapter import Adapter
@@ -223,7 +225,7 @@ class Sender:
         deliveries: list[Delivery] = []
         try:
             if medium is not None:
-                sent, *deliveries = await self._say_with(run, post, medium)
+                sent, *deliveries = await self._say_with(run, post, medium, message.opening)
             elif position in run.shown:
                 sent, *deliveries = await self._say_shown(run, post, message, *run.shown[position])
             else:
@@ -233,6 +235,10 @@ class Sender:
             if post.context is not None and not cut_off and not isinstance(error, ReplyContextError):
                 run.places += 1
             raise
+        if deliveries and logger.isEnabledFor(logging.DEBUG):
+            names = map(shown_url, run.shown[position][1].pictures) if medium is None else (name_of(medium),)
+            for name, delivery in zip(names, deliveries, strict=False):
+                logger.debug("%s", way_told(name, medium.kind if medium is not None else MediaKind.IMAGE, delivery))
         return self._handle(run, post, sent, *deliveries)
 
     def _handle(self, run: Run, post: Post, sent: SentMessage, *deliveries: Delivery) -> MessageHandle:
@@ -320,9 +326,9 @@ class Sender:
         post.context, run.places = None, 0
         return True
 
-    async def _say_with(self, run: Run, post: Post, medium: Ready) -> tuple[SentMessage, Delivery]:
+    async def _say_with(self, run: Run, post: Post, medium: Ready, opening: str = "") -> tuple[SentMessage, Delivery]:
         """Upload the medium and post the message, both once more if the platform will not have this upload."""
-        file_info, delivery = await self._file_info(run, post, medium)
+        file_info, delivery = await self._file_info(run, post, medium, opening)
         post.not_for = _UPLOAD_AGAIN
         try:
             return await self._say(run, post), delivery
@@ -332,7 +338,7 @@ class Sender:
             logger.warning("the platform will not have this medium any more, uploading it again: %s", error)
         post.not_for = frozenset()
         await self._uploads.forget(medium, file_info, run.target)
-        _, delivery = await self._file_info(run, post, medium)
+        _, delivery = await self._file_info(run, post, medium, opening)
         return await self._say(run, post), delivery
 
     async def _say_apart(self, run: Run, post: Post, content: str) -> None:
@@ -360,7 +366,7 @@ class Sender:
             run.outcomes.append(error)
         post.until = self._until(run)
 
-    async def _file_info(self, run: Run, post: Post, medium: Ready) -> tuple[str, Delivery]:
+    async def _file_info(self, run: Run, post: Post, medium: Ready, opening: str) -> tuple[str, Delivery]:
         """Get a `file_info` into the message. The time that this takes is not taken from the calls, unless asked."""
         limit = asyncio.timeout(self._upload_seconds(run, post))
         try:
@@ -377,8 +383,9 @@ class Sender:
             post.until = self._until(run)
         post.body["media"] = {"file_info": file_info}
         if "content" in post.body and (delivery.kind == MediaKind.FILE.value or delivery.size > _LARGEST_PICTURE_BYTES):
-            # The platform shows no text beside a card.
-            await self._say_apart(run, post, post.body.pop("content"))
+            content = post.body.pop("content")  # the platform shows no text beside a card
+            if content != opening:  # nobody wants a message that only calls his name
+                await self._say_apart(run, post, content)
         return file_info, delivery
 
     def _upload_seconds(self, run: Run, post: Post) -> float | None:

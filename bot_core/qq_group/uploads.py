@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from bot_core.errors import OpenAPIError
 from bot_core.openapi.codes import CodeKind, kind_of
 from bot_core.openapi.values import FileInfo, Target
 from bot_core.qq_group.builders import Builder, as_builder, ask, check_link
+from bot_core.qq_group.cards import Cards
 from bot_core.qq_group.chain_builder import QQGroupChainBuilder
 from bot_core.qq_group.file_info import FileInfoKey, FileInfoStore, usable_seconds
 from bot_core.qq_group.media import FILE_TYPES, Ready, as_card, delivery_of, last_part, parts_of
@@ -53,8 +53,6 @@ _FORMAT_REFUSED: Final = frozenset({850019, 40034002})
 # Before the platform is asked to fetch the same URL once more, as hiccups are common.
 _FETCH_AGAIN_SECONDS: Final = 0.5
 _FETCH_RETRIES: Final = 1
-# Of media that go as file cards because their format is refused.
-_REMEMBER_CARDS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +116,7 @@ class Uploads:
         self._fetch_seconds = fetch_seconds
         self._clock = clock
         self._sleep = sleep
-        self._cards: OrderedDict[FileInfoKey, None] = OrderedDict()
+        self._cards = Cards(clock)
         self._running: dict[FileInfoKey, asyncio.Future[_Got | OpenAPIError | None]] = {}
 
     # --- before the first message leaves
@@ -167,6 +165,10 @@ class Uploads:
             key = self._key(ready, ready.upload, target)
         if key is not None and await self._store.get(key) == file_info:
             await self._store.drop(key)
+
+    def passes_over(self, host: SupportsPublish) -> bool:
+        """Return whether this media host is of no use for the moment."""
+        return self._rescue.passes_over_host(host)
 
     # --- links
 
@@ -242,10 +244,8 @@ class Uploads:
                 outcome.set_result(None)
 
     async def _keep(self, key: FileInfoKey, ready: Ready, got: _Got, target: Target, *, spent: float) -> None:
-        if got.delivery.kind != ready.kind.value:  # a card, and to be asked for as such from now on
-            self._cards[key] = None
-            if len(self._cards) > _REMEMBER_CARDS:
-                self._cards.popitem(last=False)
+        if got.delivery.kind != ready.kind.value:  # a card, and to be asked for as such for a while
+            self._cards.add(key)
             return
         if not self._reuse.on and not key.chat:  # switched off meanwhile
             return
@@ -316,6 +316,8 @@ class Uploads:
                 raise
             if kind_of(error) is CodeKind.MEDIA_SOURCE or isinstance(error.__cause__, TimeoutError):
                 self._rescue.not_fetched(url, error)
+            elif url == ready.link or not _is_about_format(error):  # else it is made anew, which is told of
+                self._rescue.given_up(url, error)
             return error
 
     async def _made_acceptable(
@@ -325,10 +327,13 @@ class Uploads:
         anew = await self._anew(ready, upload)
         if anew is not None:
             try:
-                return await self._send_bytes(ready, anew, target, trail)
+                got = await self._send_bytes(ready, anew, target, trail)
             except OpenAPIError as error:
                 if not _is_about_format(error):
                     raise
+            else:
+                self._cards.tell_anew(ready, upload, anew, refused)
+                return got
         note = f"a file card, as the platform does not take its format as {ready.kind.value}"
         try:
             info, delivery = await self._by_content(
@@ -336,6 +341,7 @@ class Uploads:
             )
         except OpenAPIError as error:
             raise refused from error
+        self._cards.tell(ready, upload, refused)
         return _Got(FileInfo(file_info=info, ttl_seconds=None, file_uuid="", raw={}), delivery)
 
     async def _anew(self, ready: Ready, upload: Upload) -> Upload | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from typing import Any
 
 import pytest
 
 from bot_core import AmiyaBot, Message, qq_group
+from bot_core.errors import OpenAPIError, PartlySentError
+from qqmedia import MediaSourceError, StorageError
 from tests.fakes.adapter import make_bot, running
 
 
@@ -67,3 +70,38 @@ async def test_an_error_without_words_is_told_by_its_class(caplog: pytest.LogCap
         await adapter.say("late")
         await asyncio.wait_for(told.wait(), 5)
     assert [message for message in caplog.messages if message.endswith("late failed: TimeoutError")]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("error", "lines"),
+    [
+        (MediaSourceError("no file cat.png"), 0),
+        (OpenAPIError("it was refused"), 0),
+        (PartlySentError("some", errors=[OpenAPIError("it was refused")]), 0),
+        (PartlySentError("some", errors=[OpenAPIError("it was refused"), KeyError("theirs")]), 1),
+        (StorageError("the driver failed"), 1),
+        (KeyError("theirs"), 1),
+    ],
+    ids=str,
+)
+async def test_with_v_an_error_that_says_all_has_no_traceback_and_others_have_theirs(
+    caplog: pytest.LogCaptureFixture, error: Exception, lines: int
+) -> None:
+    caplog.set_level(logging.DEBUG, "bot_core")
+    bot, adapter = make_bot()
+    told = asyncio.Event()
+
+    @bot.on_message(keywords="cat")
+    async def cat(data: Message) -> None:
+        raise error
+
+    @bot.on_exception()
+    async def tell(error: Exception, instance: Any, data: Any) -> None:
+        told.set()
+
+    async with running(bot):
+        await adapter.say("cat")
+        await asyncio.wait_for(told.wait(), 5)
+    assert len([one for one in caplog.records if one.levelno >= logging.ERROR and " failed" in one.getMessage()]) == 1
+    assert len([one for one in caplog.records if one.exc_info]) == lines

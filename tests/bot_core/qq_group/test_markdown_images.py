@@ -120,6 +120,15 @@ async def test_what_happened_to_each_picture_is_in_the_result(kit: Kit) -> None:
         assert [(one.way, (one.url or "")[:15]) for one in handle.deliveries] == [("store", "qqbot-media://i")] * 2
 
 
+async def test_a_host_that_the_platform_could_not_fetch_from_comes_after_the_store(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        kit.sandbox.faults.answer("files", status=400, code=850026, times=2)
+        await send(bot, Chain(data).image(png()))
+        [handle] = await send(bot, Chain(data).markdown_content("![a](a)", images={"a": png(1)}))
+    assert [one.way for one in handle.deliveries] == ["store"]
+
+
 async def test_a_size_that_is_given_is_kept(kit: Kit) -> None:
     async with kit.start() as bot:
         _, data = await kit.hear(bot)

@@ -57,7 +57,7 @@ async def site(request: web.BaseRequest) -> web.StreamResponse:
         ("http://inside.example/cat.png", "private network", "private addresses"),
         ("http://10.1.2.3/cat.png", "private network", "private addresses"),
         ("http://cdn.example:1/cat.png", "cannot be connected", "the port (1;"),
-        ("http://nowhere.example/cat.png", "cannot be connected", "nothing answers"),
+        ("http://nowhere.example/cat.png", "(no such name)", "the name does not resolve"),
         ("ftp://cdn.example/cat.png", "only http and https", "address is wrong"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 
 import pytest
 from PIL import Image as Picture
@@ -14,7 +15,7 @@ from bot_core.openapi.values import FileType
 from bot_core.sandbox import Sandbox, SandboxOptions
 from qqmedia import MediaHost
 from tests.bot_core.qq_group.conftest import mp4, png, wav
-from tests.bot_core.qq_group.rescuing import media
+from tests.bot_core.qq_group.rescuing import media, warnings
 from tests.bot_core.qq_group.uploading import outbox, sha256
 
 
@@ -66,6 +67,38 @@ async def test_a_format_that_is_refused_again_goes_as_a_file_card(sandbox: Sandb
         again = await out.image(png(1), "G2")  # and is known to be one
         assert (again.kind, again.way) == ("file", "cache")
         assert sandbox.calls["files"] == 3
+
+
+@pytest.mark.asyncio
+async def test_a_card_is_told_of_once_and_is_tried_as_a_picture_again(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with outbox(sandbox) as out:
+        for _ in range(2):
+            sandbox.faults.answer("files", status=400, code=850019, times=2)
+            assert (await out.image(png(1))).kind == "file"
+            out.pauses.now += 599
+            assert (await out.image(png(1), "G2")).kind == "file"
+            out.pauses.now += 1
+        [line] = warnings(caplog, "file card")
+        assert line.startswith("image.png goes as a file card, as the platform does not take its format (image/png, ")
+        assert "850019" in line
+        delivery = await out.image(png(1), "G3")
+        assert (delivery.kind, delivery.way, delivery.content_type) == ("image", "bytes", "image/png")
+
+
+@pytest.mark.asyncio
+async def test_what_is_made_anew_is_told_of(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "bot_core.qq_group")
+    async with outbox(sandbox) as out:
+        sandbox.faults.answer("files", status=400, code=850019)
+        delivery = await out.image(png(1))
+    [line] = [one for one in caplog.messages if "anew" in one]
+    assert line.startswith(
+        f"image.png was made anew as image/jpeg ({delivery.size} bytes), as the platform does not take it as image/png"
+        f" ({len(png(1))} bytes): "
+    )
+    assert not warnings(caplog, "")
 
 
 @pytest.mark.asyncio

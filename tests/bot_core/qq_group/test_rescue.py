@@ -93,6 +93,24 @@ async def test_a_platform_that_is_busy_is_no_reason_to_pass_a_host_over(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("given", ["bytes", "link"])
+async def test_a_url_that_is_given_up_is_told_of_once_in_ten_minutes(
+    sandbox: Sandbox, host: MediaHost, caplog: pytest.LogCaptureFixture, given: str
+) -> None:
+    link = (await sandbox.attachment(png(1), filename="a.png"))["url"] + "?sign=secret"
+    async with outbox(sandbox, host) as out:
+        for number, told in ((1, 1), (2, 1), (3, 2)):
+            out.pauses.now += 600 if number == 3 else 0
+            sandbox.faults.answer("files", status=500, code=850012, times=2)
+            what = png(number) if given == "bytes" else f"{link}&number={number}"
+            assert (await out.image(what, f"G{number}")).way in {"bytes", "cache"}
+            assert len(warnings(caplog, "did not take the URL http://127.0.0.1")) == told
+        assert (await out.image(png(4) if given == "bytes" else link)).way == "url"  # its host is not passed over
+    assert all("850012" in line for line in warnings(caplog, "did not take"))
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.asyncio
 async def test_what_no_other_way_mends_is_not_tried(sandbox: Sandbox, host: MediaHost) -> None:
     async with outbox(sandbox, host) as out:
         sandbox.faults.answer("files", status=400, code=850018)

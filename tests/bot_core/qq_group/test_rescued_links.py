@@ -45,6 +45,21 @@ async def test_a_link_that_the_platform_cannot_fetch_is_fetched_here(
 
 
 @pytest.mark.asyncio
+async def test_other_links_of_its_host_are_fetched_here_too_as_the_log_says(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = (await sandbox.attachment(png(1), filename="a.png"))["url"]
+    async with outbox(sandbox) as out:
+        with pytest.raises(MediaRefusedError, match="404"):
+            await out.image(f"{sandbox.api_base}/sandbox/media/nothing")
+        assert (await out.image(link)).way == "bytes"
+        await until(lambda: warnings(caplog, "could not fetch"))
+    [line] = warnings(caplog, "could not fetch")
+    host = sandbox.api_base.partition("//")[2].partition("/")[0]
+    assert f"for 10 minutes bytes go up in place of URLs of {host}, where they can be had from here" in line
+
+
+@pytest.mark.asyncio
 async def test_a_link_that_is_refused_for_its_format_is_fetched_and_made_anew() -> None:
     async with Sandbox.open(SandboxOptions(strict_images=True)) as sandbox, outbox(sandbox) as out:
         link = (await sandbox.attachment(webp(), filename="a.webp"))["url"]
@@ -52,13 +67,14 @@ async def test_a_link_that_is_refused_for_its_format_is_fetched_and_made_anew() 
 
 
 @pytest.mark.asyncio
-async def test_a_link_to_a_voice_that_is_no_silk_is_encoded(sandbox: Sandbox) -> None:
+async def test_a_link_to_a_voice_that_is_no_silk_is_encoded(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     link = (await sandbox.attachment(wav(), filename="a.wav"))["url"]
     async with outbox(sandbox) as out:
         [delivery] = (await out.send(Chain().voice(link))).deliveries
         arrived = await media(sandbox)
     assert (arrived.file_type, arrived.content_type) == (FileType.VOICE, "audio/silk")
     assert delivery.tries == 2
+    assert len(warnings(caplog, "did not take the URL")) == 1
 
 
 @pytest.mark.asyncio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import re
 from pathlib import Path
@@ -328,6 +329,56 @@ async def test_the_text_of_a_picture_that_becomes_a_file_card_goes_by_itself(kit
     assert arrived(kit.sandbox) == [(said.id, 1), (said.id, 2), (said.id, 3)]
     assert (words.deliveries, [one.kind for one in card.deliveries]) == ((), ["file"])
     assert picture.message_id
+
+
+async def test_a_card_whose_text_only_calls_the_name_is_one_message(kit: Kit) -> None:
+    """The mention that the chain began with by itself is not worth a message, and a reply."""
+    async with kit.start() as bot:
+        said, data = await kit.hear(bot)
+        refuse_format(kit.sandbox)
+        [card] = await send(bot, Chain(data, reference=True).text(" ").image(png()))
+        assert (data.replies_left, [one.kind for one in card.deliveries]) == (4, ["file"])
+    assert shown(kit.sandbox) == [("", "FILE")]
+    assert arrived(kit.sandbox) == [(said.id, 1)]
+    assert kit.sandbox.arrived[0].body["message_reference"]["message_id"]
+
+
+async def test_whom_the_author_mentions_beside_a_card_is_mentioned(kit: Kit) -> None:
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        refuse_format(kit.sandbox)
+        await send(bot, Chain(data, at=False).at().image(png()))
+        await send(bot, Chain(data).at("U7").image(png()))
+    assert shown(kit.sandbox) == [
+        (f"<@{data.user_id}>", ""), ("", "FILE"), (f"<@{data.user_id}>\n<@U7>", ""), ("", "FILE"),
+    ]  # fmt: skip
+
+
+async def test_with_v_each_medium_is_told_with_its_way(
+    kit: Kit, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "bot_core.qq_group")
+    cat = tmp_path / "cat.png"
+    await asyncio.to_thread(cat.write_bytes, png())
+    async with kit.start() as bot:
+        _, data = await kit.hear(bot)
+        link = (await kit.sandbox.attachment(png(1), filename="dog.png"))["url"]
+        await send(bot, Chain(data).text("look").image(str(cat)).image(f"{link}?sign=secret"))
+        await send(bot, Chain(data).image(str(cat)))
+        kit.sandbox.faults.answer("files", status=400, code=850019, times=2)
+        await send(bot, Chain(data).image(png(2)))
+        await send(bot, Chain(data).markdown_content("![a](cat)", images={"cat": png(3)}))
+    lines = [one for one in caplog.messages if " -> " in one]
+    facts = f"(image, image/png, {len(png())} bytes, "
+    assert re.fullmatch(rf"cat\.png -> url http://127\.0\.0\.1:\d+/\S+ {re.escape(facts)}1 try\)", lines[0])
+    assert lines[1].endswith(" (image, size not known, 1 try)")
+    assert lines[2] == f"cat.png -> cache {facts}0 tries)"
+    assert lines[3].startswith(
+        f"image.png -> card by bytes (image, image/png, {len(png(2))} bytes, 3 tries, a file card"
+    )
+    assert lines[4].startswith("cat -> url http://127.0.0.1:")
+    assert len(lines) == 5
+    assert "secret" not in "".join(lines)
 
 
 async def test_so_does_the_text_of_a_picture_that_is_too_large_to_be_shown_as_one(
