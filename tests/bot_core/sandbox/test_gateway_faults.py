@@ -129,6 +129,8 @@ async def test_a_sandbox_ends_while_it_refuses_connections() -> None:
         sandbox.refuse_connections(60)
         with pytest.raises(ValueError, match="seconds must be 0 or more"):
             sandbox.refuse_connections(-1)
+        await asyncio.sleep(0.05)  # by now it is down
+    assert "sandbox away" not in {task.get_name() for task in asyncio.all_tasks()}
     async with aiohttp.ClientSession() as http:
         with pytest.raises(aiohttp.ClientConnectorError):
             await http.get(base)
