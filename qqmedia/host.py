@@ -125,6 +125,7 @@ class MediaHost(ChainBuilder):
         self._leave = asyncio.Event()
         self._failure: Exception | None = None
         self._parts: Parts | None = None
+        self._told_private = False
 
     # --- life
 
@@ -317,12 +318,23 @@ class MediaHost(ChainBuilder):
         async with self.prepare(kind, source) as upload:
             hosted = await self.publish(upload)
             if hosted.url is not None:
+                if hosted.reach is Reach.PRIVATE:
+                    self._tell_private(hosted)
                 return hosted.url
             content = hosted.upload.content
             if isinstance(content, bytes):
                 return content
             parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
             return await parts.resources.in_thread(hosted.upload.read)
+
+    def _tell_private(self, hosted: HostedMedia) -> None:
+        if not self._told_private:
+            self._told_private = True
+            logger.warning(
+                "the platform cannot fetch the URLs of driver %r, as their address is private; set its public one"
+                " (QQMEDIA_LOCAL_PUBLIC_URL), choose another driver (QQMEDIA_DRIVER), or upload the bytes",
+                hosted.driver,
+            )
 
 
 class _Preparing(AbstractAsyncContextManager[Upload]):

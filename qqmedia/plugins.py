@@ -165,12 +165,11 @@ class Discovery:
         if name in self.blocked:
             return DriverNotFoundError(f"driver {name!r} is kept out by QQMEDIA_BLOCK; take it out of that variable")
         names = sorted({driver.name for driver in self.drivers})
-        near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=_NEAR)
         text = f"no driver {name!r} is installed; installed are: {', '.join(names) or 'none'}"
         if name in _OUR_EXTRAS:
             text += f'; run: pip install "qqmedia[{name}]"'
-        elif near:
-            text += f"; did you mean {near[0]!r}?"
+        elif near := _nearest(name.lower(), names):
+            text += f"; did you mean {near!r}?"
         return DriverNotFoundError(text)
 
     def with_plugins(self, plugins: Iterable[object]) -> Discovery:
@@ -257,6 +256,13 @@ def _load(
             drivers.append(_broken(point, error))
         else:
             plugins.append(FoundPlugin(name=name, distribution=distribution, version=version, error=error))
+
+
+def _nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that was meant; of two that are as alike, the one with the same first letter."""
+    alike = {one: difflib.SequenceMatcher(None, one, name).ratio() for one in names}
+    near = [one for one in alike if alike[one] >= _NEAR]
+    return max(near, key=lambda one: (alike[one], one[:1] == name[:1]), default=None)
 
 
 def _called(name: str, specs: Iterable[DriverSpec]) -> DriverSpec:

@@ -162,7 +162,8 @@ async def test_the_ways_to_host_are_accepted(name: str, folder: Path) -> None:
 @pytest.mark.asyncio
 async def test_the_host_works_without_a_bot(folder: Path) -> None:
     printed = await run("python host.py", folder, environment())
-    image, voice = printed.split()
+    image, voice = re.findall("^http.*$", printed, re.MULTILINE)
+    assert "their address is private" in printed
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/resource/[0-9a-f]{64}\.png", image)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/resource/[0-9a-f]{64}\.silk", voice)
 

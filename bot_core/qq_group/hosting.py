@@ -23,6 +23,9 @@ from qqmedia.settings import chosen_driver
 __all__ = ("Hosting", "open_hosting")
 
 _DEFAULT_DRIVER: Final = "local"
+# Ways to be fetched from, where a driver serves from this machine already and where none does.
+_HOSTED: Final = "choose another driver (default_chain_builder, or QQMEDIA_DRIVER)"
+_SERVED: Final = f"set public_url (QQMEDIA_LOCAL_PUBLIC_URL), or {_HOSTED}"
 
 logger = logging.getLogger("bot_core.qq_group")
 
@@ -130,9 +133,9 @@ def _tell_reach(host: qqmedia.MediaHost, *, platform_on_loopback: bool) -> None:
         return
     if not may_fetch_from(host, platform_on_loopback=platform_on_loopback):
         logger.info(
-            "media go to the platform as bytes, as it cannot fetch anything from here (%s); to serve them by URL, set "
-            "public_url (QQMEDIA_LOCAL_PUBLIC_URL) or another driver (QQMEDIA_DRIVER)",
+            "media go to the platform as bytes, as it cannot fetch anything from here (%s); to serve them by URL, %s",
             ", ".join(host.names),
+            _SERVED if host.own_addresses else _HOSTED,
         )
 
 

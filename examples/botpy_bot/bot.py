@@ -27,7 +27,9 @@ class MyClient(botpy.Client):
             await self.send(message, VOICE, await self.host.get_voice(Path("song.wav")))  # any audio: it becomes silk
 
     async def send(self, message: GroupMessage, file_type: int, url: str | bytes) -> None:
-        media = await self.api.post_group_file(group_openid=message.group_openid, file_type=file_type, url=str(url))
+        if isinstance(url, bytes):
+            raise TypeError("botpy sends URLs only, and nothing is hosted here; set QQMEDIA_DRIVER, or a free port")
+        media = await self.api.post_group_file(group_openid=message.group_openid, file_type=file_type, url=url)
         await self.api.post_group_message(group_openid=message.group_openid, msg_type=7, msg_id=message.id, media=media)
 
 

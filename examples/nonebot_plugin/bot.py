@@ -6,6 +6,7 @@ Settings: QQ_BOTS as NoneBot has them; QQMEDIA_DRIVER and QQMEDIA_<DRIVER>_* as 
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import nonebot
@@ -13,6 +14,7 @@ from nonebot import on_fullmatch
 from nonebot.adapters.qq import Adapter, MessageSegment
 
 import qqmedia
+from qqmedia import MediaKind, Reach
 
 nonebot.init(driver="~aiohttp")
 nonebot.get_driver().register_adapter(Adapter)
@@ -30,18 +32,29 @@ async def close_host() -> None:
     await host.aclose()
 
 
+async def sendable(kind: MediaKind, file: Path) -> str | bytes:
+    """Return a URL that the platform can fetch; where there is none (a laptop, a taken port), the bytes."""
+    async with host.prepare(kind, file) as upload:
+        hosted = await host.publish(upload)
+        if hosted.url and hosted.reach is not Reach.PRIVATE:
+            return hosted.url
+        return await asyncio.to_thread(hosted.upload.read)
+
+
 picture = on_fullmatch("picture")
 song = on_fullmatch("song")
 
 
 @picture.handle()
 async def send_picture() -> None:
-    await picture.finish(MessageSegment.image(str(await host.get_image(Path("cat.png")))))
+    image = await sendable(MediaKind.IMAGE, Path("cat.png"))
+    await picture.finish(MessageSegment.image(image) if isinstance(image, str) else MessageSegment.file_image(image))
 
 
 @song.handle()
 async def send_song() -> None:
-    await song.finish(MessageSegment.audio(str(await host.get_voice(Path("song.wav")))))  # any audio: it becomes silk
+    voice = await sendable(MediaKind.VOICE, Path("song.wav"))  # any audio: it becomes silk
+    await song.finish(MessageSegment.audio(voice) if isinstance(voice, str) else MessageSegment.file_audio(voice))
 
 
 if __name__ == "__main__":

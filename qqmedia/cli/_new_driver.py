@@ -34,7 +34,8 @@ _NEXT: Final = """{folder}: a driver {name!r} that stores by HTTP PUT. Now:
     pip install -e ".[test]"
     pytest
 
-and make it yours: docs/write-a-driver.md"""
+and make it yours: `python -m pydoc qqmedia.driver` shows what a driver has to do, and in the source of
+qqmedia docs/write-a-driver.md leads through it"""
 
 
 def new_driver(

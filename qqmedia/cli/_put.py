@@ -15,11 +15,15 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from qqmedia.errors import ConfigurationError, MediaSourceError
 from qqmedia.host import MediaHost, open_host
-from qqmedia.media import MediaKind, Upload
+from qqmedia.media import MediaKind, Reach, Upload
 from qqmedia.sniff import HEAD_BYTES, sniff
 
 __all__ = ("put",)
 
+_PRIVATE: Final = (
+    "the platform cannot fetch this URL, as its address is private, and a bot would upload the bytes; set public_url "
+    "(QQMEDIA_LOCAL_PUBLIC_URL), or choose another driver (--driver)"
+)
 # Of an object's time to live, after which it is put again: a host renews only what has less than half left.
 _RENEW_AFTER: Final = 0.6
 
@@ -67,6 +71,8 @@ async def _put(file: Path, driver: str | None, kind: MediaKind, served: list[str
         typer.echo(hosted.url)
         for note in upload.notes:
             typer.echo(note, err=True)
+        if hosted.reach is Reach.PRIVATE:
+            typer.echo(_PRIVATE, err=True)
         if _is_local(hosted.driver):
             served.append(hosted.url)
             typer.echo(f"serving {os.fspath(file)} as {upload.content_type}; Ctrl-C ends it", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,8 @@ from qqmedia_drivers.local._server import LocalServer, lent_server, warn_once
 from qqmedia_drivers.local._settings import LocalSettings
 
 __all__ = ("open_local",)
+
+logger = logging.getLogger("qqmedia_drivers.local")
 
 
 class LocalDriver:
@@ -110,6 +113,8 @@ async def _open(stack: AsyncExitStack, settings: LocalSettings, context: DriverC
     reach = reach_of(base, platform_on_loopback=context.platform_on_loopback)
     if settings.public_url and not (reach is Reach.PRIVATE and _is_loopback(base)):
         reach = Reach.PUBLIC  # somebody who knows the network said so
+    if settings.public_url:  # a slip in it shows here, before the first picture does not arrive
+        logger.info("media are to be fetched from %s/resource/ (public_url)", base)
     driver = LocalDriver(server, context, base, reach)
     stack.push_async_callback(driver.close)
     return driver

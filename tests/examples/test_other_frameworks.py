@@ -67,9 +67,14 @@ def folder(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def running(
-    environment: Environment, folder: Path, example: str, variables: Mapping[str, str], *command: str
-) -> AsyncIterator[None]:
-    (folder / "bot.py").write_text((ROOT / "examples" / example / "bot.py").read_text("utf-8"), "utf-8")
+    environment: Environment, folder: Path, example: str, variables: Mapping[str, str], *command: str,
+    by_url: bool = True,
+) -> AsyncIterator[None]:  # fmt: skip
+    text = (ROOT / "examples" / example / "bot.py").read_text("utf-8")
+    assert "qqmedia.open_host()" in text
+    if by_url:  # the sandbox can fetch from this machine
+        text = text.replace("qqmedia.open_host()", "qqmedia.open_host(platform_on_loopback=True)")
+    (folder / "bot.py").write_text(text, "utf-8")
     with (folder / "bot.log").open("wb") as log:
         bot = await asyncio.create_subprocess_exec(
             environment.python, *command, cwd=folder, env=environment.variables(variables),
@@ -84,13 +89,14 @@ async def running(
             print((folder / "bot.log").read_text("utf-8", "replace"))
 
 
-async def assert_picture_and_song_arrive(sandbox: Sandbox, base: str = "http://127.0.0.1:") -> None:
+async def assert_picture_and_song_arrive(sandbox: Sandbox, base: str | None = "http://127.0.0.1:") -> None:
+    way = "url" if base else "file_data"
     await sandbox.connected(timeout=30)
     for word, content_type in (("picture", "image/png"), ("song", "audio/silk")):
         (answer,) = await sandbox.replies(await sandbox.say(word))
         assert answer.media is not None
-        assert (answer.media.way, answer.media.content_type) == ("url", content_type)
-        assert str(answer.media.url).startswith(base)
+        assert (answer.media.way, answer.media.content_type) == (way, content_type)
+        assert base is None or str(answer.media.url).startswith(base)
         assert word == "song" or await answer.media.read() == PNG
 
 
@@ -109,6 +115,17 @@ async def test_a_nonebot_plugin_sends_through_the_local_server(environment: Envi
         variables = LOCAL | nonebot_variables(sandbox)
         async with running(environment, folder, "nonebot_plugin", variables, "bot.py"):
             await assert_picture_and_song_arrive(sandbox)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("hosting", [LOCAL, {"QQMEDIA_DRIVER": "direct"}], ids=["private", "direct"])
+async def test_where_the_platform_cannot_fetch_the_plugin_sends_bytes(
+    environment: Environment, folder: Path, hosting: Mapping[str, str]
+) -> None:
+    async with Sandbox.open() as sandbox:
+        variables = dict(hosting) | nonebot_variables(sandbox)
+        async with running(environment, folder, "nonebot_plugin", variables, "bot.py", by_url=False):
+            await assert_picture_and_song_arrive(sandbox, None)
 
 
 @pytest.mark.asyncio

@@ -100,7 +100,7 @@ def test_a_name_that_is_not_there_says_what_is(install: Install) -> None:
     found = discover()
     with pytest.raises(DriverNotFoundError, match=r"installed are: .*local.*webdav; did you mean 'webdav'\?"):
         found.driver("webdaw")
-    for slip, meant in (("s4", "s3"), ("LOCAL", "local")):
+    for slip, meant in (("s4", "s3"), ("LOCAL", "local"), ("coss", "cos"), ("osss", "oss")):
         with pytest.raises(DriverNotFoundError, match=rf"did you mean '{meant}'\?"):
             found.driver(slip)
     for name in ("cos", "oss", "s3"):

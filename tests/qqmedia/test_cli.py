@@ -175,6 +175,7 @@ def test_put_with_local_serves_until_a_signal_comes(
     assert serving.stdout is not None
     assert serving.stderr is not None
     url = serving.stdout.readline().strip()
+    assert "QQMEDIA_LOCAL_PUBLIC_URL" in serving.stderr.readline()  # it is of this machine only
     assert serving.stderr.readline() == f"serving {tmp_path / 'cat.txt'} as image/png; Ctrl-C ends it\n"
     with urllib.request.urlopen(url, timeout=5) as answer:
         assert answer.read() == PNG

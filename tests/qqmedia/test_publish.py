@@ -408,3 +408,14 @@ async def test_every_retry_is_a_line_in_the_log_that_says_why(caplog: pytest.Log
         driver.fail(StorageUnavailableError("503 slow down"))
         await published(host)
     assert "driver 'memory': 503 slow down; trying again (1)" in caplog.text
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("reach", [Reach.PRIVATE, Reach.UNKNOWN])
+async def test_urls_of_a_private_address_are_told_once(reach: Reach, caplog: pytest.LogCaptureFixture) -> None:
+    """Who calls `get_image` sees the URL only, and would send it."""
+    async with memory_host(MemoryDriver(reach=reach)) as host:
+        for shade in range(2):
+            assert str(await host.get_image(PNG + bytes([shade]))).startswith("http")
+    told = [one.getMessage() for one in caplog.records if "their address is private" in one.getMessage()]
+    assert len(told) == (reach is Reach.PRIVATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from pathlib import Path
 from typing import Any
@@ -133,10 +134,13 @@ def foreign_program() -> Any:
     ],
 )
 async def test_public_url_is_what_the_outside_sees(
-    *, open_local: Any, make_upload: Any, context: Any, public_url: str, url: str, reach: Reach
-) -> None:
+    *, open_local: Any, make_upload: Any, context: Any, public_url: str, url: str, reach: Reach,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.INFO, "qqmedia_drivers.local")
     context.platform_on_loopback = False
     async with open_local(public_url=public_url) as driver:
+        assert f"fetched from {url} (public_url)" in caplog.text  # a slip in it can be seen at the start
         assert await driver.put(make_upload()) == url + make_upload().key
         assert driver.reach is reach
 
