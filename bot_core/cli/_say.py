@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -35,6 +35,8 @@ _SUFFIXES: Final = {
     "audio/wav": ".wav",
 }
 _OK: Final = 200
+_MOST_SUFFIX: Final = 10
+_ADDRESS: Final = f"http://127.0.0.1:{DEFAULT_PORT}"
 
 
 def say_command(
@@ -46,7 +48,7 @@ def say_command(
     no_at: Annotated[bool, typer.Option("--no-at", help="Without mentioning the bot.")] = False,
     quote: Annotated[str, typer.Option(help="Text of a message that this one quotes.", metavar="TEXT")] = "",
     appid: Annotated[str, typer.Option(help="To this bot, if several are connected.")] = "",
-    sandbox: Annotated[str, typer.Option(help="Address of the sandbox.")] = f"http://127.0.0.1:{DEFAULT_PORT}",
+    sandbox: Annotated[str, typer.Option(help="Address of the sandbox.", envvar="QQ_API_BASE")] = _ADDRESS,
     wait: Annotated[float, typer.Option(help="How many seconds to wait for a bot, and then for its answer.")] = 10,
     save: Annotated[Path | None, typer.Option(help="Folder for the media that come back.", file_okay=False)] = None,
 ) -> None:
@@ -83,17 +85,26 @@ async def _speak(base: str, body: dict[str, Any], wait: float, save: Path | None
             await asyncio.to_thread(print_line, "the bot is away; it gets this when it is back", "yellow")
         after, deadline = said["after"], loop.time() + wait
         while (left := deadline - loop.time()) > 0:
-            query = {"after": str(after), "msg_id": said["said"]["id"], "wait": f"{left:.3f}"}
+            query = {"after": str(after), "wait": f"{left:.3f}"}
             found = await _call(http, "GET", f"{base}/sandbox/arrived", params=query)
             after = found["after"]
-            for arrived in found["arrived"]:
+            came = [arrived for arrived in found["arrived"] if _is_for(said["said"], arrived)]
+            for arrived in came:
                 await _show(http, base, arrived, save)
-            if found["arrived"]:
-                answers += len(found["arrived"])
+            if came:
+                answers += len(came)
                 deadline = min(deadline, loop.time() + _QUIET_SECONDS)
         if not answers:
-            await _explain_silence(http, base, wait, said["said"])
+            await _explain_silence(http, base, wait, said["said"], private=body["private"])
     return answers
+
+
+def _is_for(said: dict[str, Any], arrived: dict[str, Any]) -> bool:
+    """Return whether this answers what was said, or came into that chat unasked."""
+    answers = (arrived["msg_id"], arrived["event_id"])
+    if any(answers):
+        return said["id"] in answers or said["event_id"] in answers
+    return all(said[name] == arrived[name] for name in ("appid", "openid"))
 
 
 async def _call(http: aiohttp.ClientSession, method: str, url: str, **arguments: Any) -> dict[str, Any]:
@@ -117,6 +128,8 @@ async def _call(http: aiohttp.ClientSession, method: str, url: str, **arguments:
 
 
 async def _show(http: aiohttp.ClientSession, base: str, arrived: dict[str, Any], save: Path | None) -> None:
+    if not (arrived["msg_id"] or arrived["event_id"]):
+        await asyncio.to_thread(print_line, "(unasked)", "dim")
     if arrived["content"]:
         await asyncio.to_thread(print_line, arrived["content"])
     media = arrived["media"]
@@ -128,7 +141,8 @@ async def _show(http: aiohttp.ClientSession, base: str, arrived: dict[str, Any],
 
     kind = _KINDS[media["file_type"]]
     came = f"fetched from {media['url']}" if media["url"] else f"uploaded as {media['way']}"
-    text = f"[{kind}] {media['content_type']}, {human_size(media['size'])}, {came}"
+    name = f"{media['file_name']}, " if media["file_name"] else ""
+    text = f"[{kind}] {name}{media['content_type']}, {human_size(media['size'])}, {came}"
     if save is not None:
         text += f", saved as {await _save(http, base, arrived, save)}"
     await asyncio.to_thread(print_line, text, "green")
@@ -140,7 +154,7 @@ async def _save(http: aiohttp.ClientSession, base: str, arrived: dict[str, Any],
         if response.status != _OK:
             raise SandboxError(f"the sandbox does not keep {media['download']} any more")
         content = await response.read()
-    path = folder / f"{arrived['number']}{_SUFFIXES.get(media['content_type'], '.bin')}"
+    path = folder / f"{arrived['number']}{_suffix(media)}"
 
     def write() -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -150,14 +164,22 @@ async def _save(http: aiohttp.ClientSession, base: str, arrived: dict[str, Any],
     return path
 
 
-async def _explain_silence(http: aiohttp.ClientSession, base: str, wait: float, said: dict[str, Any]) -> None:
-    """Say what the bot tried since then, and was refused, and what its webhook did not take."""
+def _suffix(media: dict[str, Any]) -> str:
+    """Return how the file's name ends; of the name that the bot gave it, that is all that is used."""
+    named = PurePosixPath(media["file_name"]).suffix
+    named = named if named[1:].isalnum() and len(named) <= _MOST_SUFFIX else ".bin"
+    return _SUFFIXES.get(media["content_type"], named)
+
+
+async def _explain_silence(
+    http: aiohttp.ClientSession, base: str, wait: float, said: dict[str, Any], *, private: bool
+) -> None:
+    """Say what the bot tried since then, and was refused, and what its webhook did not take; else what may be why."""
     state = await _call(http, "GET", f"{base}/sandbox/state")
     refused = [
         entry for entry in state["refused"] if entry["at"] >= said["at"] and entry["appid"] in ("", said["appid"])
     ]
-    lines = [(f"no answer within {wait:g} s", "yellow")]
-    lines += [
+    lines = [
         (f"  refused since then: {entry['path']} {entry['status']} {entry['code']} {entry['message']}", "red")
         for entry in refused[-3:]
     ]
@@ -166,4 +188,10 @@ async def _explain_silence(http: aiohttp.ClientSession, base: str, wait: float, 
         for entry in state.get("undelivered", ())
         if entry["event_id"] == said["event_id"]
     ]
+    if not lines and said["connected"]:
+        more = ", with allow_direct=True for private chats" if private else ""
+        lines = [
+            (f"  the bot got it and tried nothing; has it a handler for this text{more}? `qqbot run -v` tells", "dim")
+        ]
+    lines.insert(0, (f"no answer within {wait:g} s", "yellow"))
     await asyncio.to_thread(print_all, lines)

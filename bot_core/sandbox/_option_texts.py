@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from bot_core.sandbox._options import SandboxOptions
 from qqmedia import ConfigurationError
@@ -15,6 +15,10 @@ __all__ = ("with_texts",)
 _Options = TypeVar("_Options")
 
 _FLAGS = {"true": True, "false": False}
+_LISTS: Mapping[str, tuple[int | str, ...]] = {"tuple[str, ...]": ("",), "tuple[int, ...]": (0,)}
+
+# A value that tells by its type what an option takes.
+_Like: TypeAlias = bool | float | str | tuple[int | str, ...]
 
 
 def with_texts(options: SandboxOptions, texts: Iterable[str]) -> SandboxOptions:
@@ -36,7 +40,7 @@ def with_texts(options: SandboxOptions, texts: Iterable[str]) -> SandboxOptions:
     return options
 
 
-def _settable(options: object, before: str = "") -> Iterator[tuple[str, bool | float | str]]:
+def _settable(options: object, before: str = "") -> Iterator[tuple[str, _Like]]:
     """Give the options that a text can say, and what each takes; those of a group carry its name before a dot."""
     for one in fields(options):  # type: ignore[arg-type]
         value = getattr(options, one.name)
@@ -45,10 +49,14 @@ def _settable(options: object, before: str = "") -> Iterator[tuple[str, bool | f
         elif isinstance(value, (bool, int, float, str)):
             # A whole number may be the default of an option that takes others too.
             yield before + one.name, 1.0 if one.type == "float" else value
+        elif one.type in _LISTS:
+            yield before + one.name, _LISTS[str(one.type)]
 
 
-def _read(name: str, text: str, like: bool | float | str) -> object:  # noqa: FBT001 - a value that tells a type
-    """Return the text as a value like another one."""
+def _read(name: str, text: str, like: _Like) -> object:
+    """Return the text as a value like another one; several are parted by commas."""
+    if isinstance(like, tuple):
+        return tuple(_read(name, part.strip(), like[0]) for part in text.split(",") if part.strip())
     if isinstance(like, bool):
         if text.lower() not in _FLAGS:
             raise ConfigurationError(f"{name} is true or false, got {text!r}")

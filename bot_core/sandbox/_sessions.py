@@ -168,4 +168,5 @@ def _nobody(appid: str | None, shard: int, timeout: float) -> SandboxError:
     part = f" with shard {shard}" if shard else ""
     return SandboxError(
         f"no {who}{part} connected to the sandbox within {timeout:g} s; start it with QQ_API_BASE and QQ_TOKEN_URL set"
+        " (where a bot receives by webhook, tell the sandbox: POST /sandbox/webhook)"
     )

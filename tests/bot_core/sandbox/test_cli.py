@@ -16,13 +16,13 @@ import pytest
 COMMAND = (sys.executable, "-c", "from bot_core.cli import main; main()")
 
 
-async def start(*arguments: str) -> Process:
-    environment = os.environ | {"PYTHONUTF8": "1", "COLUMNS": "200"}
+async def start(*arguments: str, **more: str) -> Process:
+    environment = os.environ | {"PYTHONUTF8": "1", "COLUMNS": "200"} | more
     return await asyncio.create_subprocess_exec(*COMMAND, *arguments, stdout=PIPE, stderr=PIPE, env=environment)
 
 
-async def run(*arguments: str) -> tuple[int, str, str]:
-    process = await start(*arguments)
+async def run(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    process = await start(*arguments, **environment)
     out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
 
@@ -116,8 +116,36 @@ async def test_errors_are_one_line_and_say_what_to_do(play: Any) -> None:
     assert "0 to 65535, got 99999" in err
     async with play() as (sandbox, bot):
         code, out, _ = await run("say", "x", "--sandbox", sandbox.api_base, "--wait", "0.1")
-        assert (code, out) == (1, "no answer within 0.1 s\n")
+        assert (code, out.count("\n")) == (1, 2)
+        assert out.startswith(
+            "no answer within 0.1 s\n  the bot got it and tried nothing; has it a handler for this text?"
+        )
         await bot.ws.close()
+        code, out, _ = await run("say", "x", "--private", "--sandbox", sandbox.api_base, "--wait", "0.1")
+        assert (code, out.endswith("\nno answer within 0.1 s\n")) == (1, True)  # it has not got it yet
+
+
+@pytest.mark.asyncio
+@pytest.mark.blocking  # child processes are started by the loop itself
+async def test_what_comes_unasked_into_that_chat_is_shown_and_a_file_keeps_its_ending(
+    play: Any, tmp_path: Path
+) -> None:
+    async with play() as (sandbox, bot):
+
+        async def post() -> None:
+            target = f"groups/{(await bot.heard())['group_openid']}"
+            await bot.post(f"groups/{sandbox.group_openid('others')}", msg_type=0, content="elsewhere")
+            await bot.post(target, msg_type=0, content="good morning")
+            _, file = await bot.upload(target, b"%PDF-1.7 and so on", file_type=4, file_name="../a report.PDF")
+            await bot.post(target, msg_type=7, media={"file_info": file["file_info"]})
+
+        posting = asyncio.create_task(post())
+        code, out, err = await run("say", "x", "--save", str(tmp_path), QQ_API_BASE=sandbox.api_base)
+        await posting
+        assert (code, err) == (0, "")
+        assert "(unasked)\ngood morning\n(unasked)\n[file] ../a report.PDF, " in out
+        assert "elsewhere" not in out
+        assert await asyncio.to_thread(lambda: [path.name for path in tmp_path.iterdir()]) == ["3.PDF"]
 
 
 @pytest.mark.asyncio
@@ -127,6 +155,7 @@ async def test_say_waits_for_a_bot_no_longer_than_it_was_told(play: Any) -> None
         code, _, err = await run("say", "x", "--sandbox", sandbox.api_base, "--wait", "0.1")
         assert (code, err.count("\n")) == (1, 1)
         assert "no bot connected to the sandbox within 0.1 s" in err
+        assert "POST /sandbox/webhook" in err
 
 
 @pytest.mark.asyncio

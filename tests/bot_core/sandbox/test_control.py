@@ -234,8 +234,9 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], named: 
 def test_any_option_can_be_said_as_a_text() -> None:
     options = with_texts(
         SandboxOptions(bot_name="b"),
-        ["max_concurrency=2", "full_receive=true", "group_window_seconds=0.5", "chunks.busy_finishes=1", "audit=pass"],
-    )
+        ["max_concurrency=2", "full_receive=true", "group_window_seconds=0.5", "chunks.busy_finishes=1", "audit=pass",
+         "allowed_addresses=203.0.113.5, 203.0.113.6", "fetch_ports=80"],
+    )  # fmt: skip
     assert options == SandboxOptions(
         bot_name="b",
         max_concurrency=2,
@@ -243,6 +244,8 @@ def test_any_option_can_be_said_as_a_text() -> None:
         group_window_seconds=0.5,
         chunks=ChunkOptions(busy_finishes=1),
         audit="pass",
+        allowed_addresses=("203.0.113.5", "203.0.113.6"),
+        fetch_ports=(80,),
     )
 
 
@@ -250,13 +253,14 @@ def test_any_option_can_be_said_as_a_text() -> None:
     ("text", "why"),
     [
         ("max_concurency=2", "no option 'max_concurency'; do you mean max_concurrency?"),
-        ("qqqq=1", "no option 'qqqq'; there are allow_remote, audit, "),
+        ("qqqq=1", "no option 'qqqq'; there are allow_remote, allowed_addresses, audit, "),
         ("clock=1", "no option 'clock'"),
         ("max_concurrency=1.5", "max_concurrency takes a whole number, got '1.5'"),
         ("group_window_seconds=x", "group_window_seconds takes a number, got 'x'"),
         ("proactive=maybe", "proactive is true or false, got 'maybe'"),
         ("proactive", "options are like session_start_total=3, got 'proactive'"),
         ("audit=x", "audit must be one of"),
+        ("fetch_ports=80,x", "fetch_ports takes a whole number, got 'x'"),
         ("chunks.upload_config=x", "chunks: upload_config must be one of nested, top_level, absent, got 'x'"),
     ],
 )
