@@ -59,7 +59,12 @@ class MultipleAccounts(HandlerBook):
         return self._bots.get(str(appid))
 
     def __delitem__(self, appid: str | int) -> None:
-        bot = self._bots.pop(str(appid))
+        bot = self._bots.pop(str(appid), None)
+        if bot is None:
+            there = ", ".join(self._bots) or "none"
+            raise KeyError(f"there is no account with appid {appid}; there are: {there}")
+        task = self._tasks.get(bot)
+        logger.info("account %s is removed%s", bot.appid, ", and ends" if task is not None and not task.done() else "")
         bot.stop()
         self._forget(bot)
         self._changed.set()

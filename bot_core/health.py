@@ -14,6 +14,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from bot_core.calls import describe_error
 from bot_core.status import BotStatus
 from qqmedia.errors import ConfigurationError
 
@@ -87,8 +88,8 @@ class _Listener:
         self._living.append(status)
         try:
             yield
-        except Exception:
-            self._died.append((BotStatus(appid=appid), given_up))
+        except Exception as error:
+            self._died.append((BotStatus(appid=appid, ended=describe_error(error)), given_up))
             raise
         finally:
             self._living.remove(status)

@@ -14,6 +14,7 @@ class ShardStatus:
     """One connection to the platform; a webhook that answers counts as one.
 
     Attributes:
+        way: `ws`, or `webhook`; a webhook is live while its address answers, whether or not anything was sent there.
         index: Which shard, from 0.
         count: How many there are.
         state: `live` while events flow; else `offline`, `hello`, `queued`, `identifying`, `resuming`, `stopped`.
@@ -25,6 +26,7 @@ class ShardStatus:
         went_down: Why it last went down; empty when it never did.
     """
 
+    way: str = "ws"
     index: int
     count: int
     state: str
@@ -46,6 +48,7 @@ class BotStatus:
         handlers_running: How many handlers run now.
         handlers_parked: How many wait for a message.
         events_waiting: How many messages and events wait for a handler.
+        ended: Why it died, where others live and are told of; else empty.
     """
 
     appid: str
@@ -53,6 +56,7 @@ class BotStatus:
     handlers_running: int = 0
     handlers_parked: int = 0
     events_waiting: int = 0
+    ended: str = ""
 
     @property
     def healthy(self) -> bool:

@@ -52,7 +52,12 @@ _ROWS: Final = (
     CloseCode(4007, CloseAction.IDENTIFY, "the sequence number is not valid", "seq 错误"),
     CloseCode(4008, CloseAction.WAIT_THEN_RESUME, "too much was sent too fast", "发送 payload 过快"),
     CloseCode(4009, CloseAction.RESUME, "the connection expired, as it does every half hour or so", "连接过期"),
-    CloseCode(4010, CloseAction.STOP, "the shard index is not valid: check shard_index and shards", "无效的 shard"),
+    CloseCode(
+        4010,
+        CloseAction.STOP,
+        "the shard is not valid: another copy of this bot runs as the same shard, or shard_index and shards are wrong",
+        "无效的 shard：该机器人的同一 shard 已在别处运行，或 shard_index、shards 有误",
+    ),
     CloseCode(
         4011, CloseAction.STOP, "the bot is in too many guilds for one shard: raise shards", "需要分片，请增加 shards"
     ),

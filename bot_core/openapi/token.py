@@ -29,6 +29,9 @@ _DEFAULT_LIFETIME_SECONDS: Final = 7200
 # `start()` must tell a wrong secret within 5 s of the answer; the platform answers in well under one.
 _TIMEOUT_SECONDS: Final = 10.0
 
+# What a server says at a path that is not its.
+_NOT_THERE: Final = (404, 405)
+
 logger = logging.getLogger("bot_core.openapi")
 
 
@@ -137,9 +140,16 @@ class AccessTokenSource:
                 body, status, headers = await response.read(), response.status, response.headers
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise no_answer(call, path, error, seconds=self._timeout) from error
-        answer = read_answer(
-            call, path, status=status, headers=headers, body=body, success="access_token", secret=self._secret
-        )
+        try:
+            answer = read_answer(
+                call, path, status=status, headers=headers, body=body, success="access_token", secret=self._secret
+            )
+        except OpenAPIError as error:
+            if error.status not in _NOT_THERE:
+                raise
+            raise error.retold(
+                f"{error} - QQ_TOKEN_URL (token_url=...) is the whole address, {path} included"
+            ) from None
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(token, str) or not token:
             raise OpenAPIError(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, Protocol, TypeAlias
 
-from bot_core.errors import AuthenticationError, OpenAPIError
+from bot_core.errors import AuthenticationError, GatewayError, OpenAPIError
 from bot_core.gateway.actions import Dispatch
 from bot_core.gateway.shard import DeliverCallback, OnReady
 from bot_core.slots import Delivery, current_delivery
@@ -129,6 +129,7 @@ class WebhookReceiver:
         """Return how the address is doing, in the words for a connection: it is `live` while it answers."""
         return (
             ShardStatus(
+                way="webhook",
                 index=0,
                 count=1,
                 state="offline" if self._since is None else "live",
@@ -214,23 +215,37 @@ class WebhookReceiver:
 
 
 class BothReceivers:
-    """Receives by two ways at once, while moving from one to the other. What comes by both is for `deliver` to drop."""
+    """Receives by two ways at once, while moving from one to the other. What comes by both is for `deliver` to drop.
 
-    def __init__(self, first: Receiver, second: Receiver) -> None:
-        self._both = (first, second)
+    Args:
+        gateway: The old way; the platform may end it.
+        webhook: The new one.
+    """
+
+    def __init__(self, gateway: Receiver, webhook: Receiver) -> None:
+        self._both = (gateway, webhook)
 
     async def run(self, deliver: DeliverCallback, on_ready: OnReady | None = None) -> None:
         """Run both until `stop`; the first that fails ends the other, and its error comes out as it is.
 
+        A connection that the platform ends for good does not: it is told once, and the webhook goes on.
+
         Raises:
             AuthenticationError: The platform does not accept appid and secret.
-            GatewayError: The platform ended the connection for a reason that does not pass.
             ConfigurationError: The webhook's address cannot be used.
         """
+        gateway, webhook = self._both
+
+        async def connect() -> None:
+            try:
+                await gateway.run(deliver, on_ready)
+            except GatewayError as error:
+                logger.error("%s; from now on events come by webhook alone", error)  # noqa: TRY400 - one line tells it
+
         with _first_error():
             async with asyncio.TaskGroup() as tasks:
-                for one in self._both:
-                    tasks.create_task(one.run(deliver, on_ready), name=f"receiver {type(one).__name__}")
+                tasks.create_task(connect(), name="receiver gateway")
+                tasks.create_task(webhook.run(deliver, on_ready), name="receiver webhook")
 
     def shard_status(self) -> tuple[ShardStatus, ...]:
         """Return how both are doing."""

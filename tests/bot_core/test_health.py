@@ -100,6 +100,7 @@ async def test_an_account_that_died_is_not_well_until_it_is_given_up_or_comes_ba
         status, told = await _ask(unused_tcp_port)
         assert status == 503
         assert [one["healthy"] for one in told["accounts"]] == [True, False]
+        assert [one["ended"] for one in told["accounts"]] == ["", "GatewayError: banned"]
         given_up = True
         assert (await _ask(unused_tcp_port))[0] == 200
         given_up = False

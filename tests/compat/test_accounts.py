@@ -204,3 +204,15 @@ async def test_a_timed_task_of_all_runs_once_with_the_accounts() -> None:
     async with running(accounts):
         await settled()
     assert runs == [accounts]
+
+
+def test_removing_an_account_is_told_and_one_that_is_not_there_is_an_error_that_says_who_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    accounts = MultipleAccounts(make_bot("1")[0], make_bot("2")[0])
+    caplog.set_level("INFO", "bot_core.accounts")
+    with pytest.raises(KeyError, match=r"there is no account with appid 999; there are: 1, 2"):
+        del accounts["999"]
+    del accounts["1"]
+    assert [record.getMessage() for record in caplog.records] == ["account 1 is removed"]
+    assert "1" not in accounts

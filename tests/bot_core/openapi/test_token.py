@@ -202,3 +202,16 @@ async def test_a_made_up_secret_does_not_blot_out_the_platforms_words(
     tokens = AccessTokenSource(http, appid=APPID, client_secret=secret, token_url=platform.token_url)
     with pytest.raises(AuthenticationError, match="appid or secret wrong"):
         await tokens.get()
+
+
+@pytest.mark.asyncio
+async def test_an_address_that_is_not_there_is_told_with_where_it_is_set(
+    tokens: AccessTokenSource, platform: FakePlatform
+) -> None:
+    platform.token_replies.append(Reply(404, "<html>not found</html>"))
+    with pytest.raises(OpenAPIError, match=r"QQ_TOKEN_URL .* is the whole address, /app/getAppAccessToken included"):
+        await tokens.get()
+    platform.token_replies.append(Reply(503, "<html>busy</html>"))
+    with pytest.raises(OpenAPIError) as caught:
+        await tokens.get()
+    assert "QQ_TOKEN_URL" not in str(caught.value)

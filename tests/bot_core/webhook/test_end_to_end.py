@@ -111,6 +111,25 @@ async def test_a_pressed_button_by_webhook(sandbox: Sandbox, tmp_path: Path, fre
     assert len(found.events) == 1
 
 
+async def test_the_webhook_goes_on_where_the_platform_ends_the_connection(
+    sandbox: Sandbox, tmp_path: Path, free_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(sandbox, tmp_path, free_port, receive="both") as found:
+        assert [shard.way for shard in found.bot.status().shards] == ["ws", "webhook"]
+        assert sandbox.close_connections(4914) == 1
+        async with asyncio.timeout(5):
+            while found.bot.status().shards[0].state != "stopped":  # noqa: ASYNC110 - a status is there to be looked at
+                await asyncio.sleep(0.01)
+        await sandbox.use_webhook(at(free_port), "first")
+        said = await sandbox.say("hello", appid="1020")
+        assert len(await sandbox.replies(said)) == 1
+        status = found.bot.status()
+        assert [shard.state for shard in status.shards] == ["stopped", "live"]
+        assert not status.healthy
+    [line] = [record.getMessage() for record in caplog.records if "webhook alone" in record.getMessage()]
+    assert "close code 4914" in line
+
+
 async def test_what_comes_by_both_is_handled_once(sandbox: Sandbox, tmp_path: Path, free_port: int) -> None:
     async with running(sandbox, tmp_path, free_port, receive="both") as found:
         await sandbox.connected(appid="1020")
