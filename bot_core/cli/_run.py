@@ -28,6 +28,9 @@ def run_command(
     file: Annotated[Path, typer.Argument(help="A Python file with a bot in it.", metavar="FILE")],
     *,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every message and every answer.")] = False,
+    new_session: Annotated[
+        bool, typer.Option("--new-session", help="Do not resume the last run's session: for a bot that hears nothing.")
+    ] = False,
 ) -> None:
     """Run a bot: the file runs as `python FILE` would; a bot in it that was not started is started then.
 
@@ -35,6 +38,8 @@ def run_command(
     """
     if verbose:
         logging.getLogger("bot_core").setLevel(logging.DEBUG)
+    if new_session:
+        os.environ["QQBOT_KEEP_SESSION"] = "new"
     with contextlib.nullcontext() if verbose else opening_held_back():
         _run(file)
 

@@ -233,6 +233,7 @@ class SessionKeeper:
         write_every: Least seconds between two writes.
         patience: Seconds that another copy of the bot gets to let go of its session.
         grace: Seconds that this one's handlers get when it ends.
+        resumes: Whether what the last process kept is taken up; else each shard begins anew, and is kept.
         clock: Wall clock in seconds.
     """
 
@@ -244,6 +245,7 @@ class SessionKeeper:
         write_every: float = _WRITE_EVERY_SECONDS,
         patience: float = _CLAIM_SECONDS,
         grace: float = 10.0,
+        resumes: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -251,6 +253,7 @@ class SessionKeeper:
         self._write_every = write_every
         self._patience = patience
         self._grace = grace
+        self._resumes = resumes
         self._clock = clock
         self._sources: dict[str, Callable[[], KeptSession | None]] = {}
         self._written: dict[str, KeptSession | None] = {}
@@ -305,11 +308,11 @@ class SessionKeeper:
         self._changed.set()
 
     async def load(self, shard: tuple[int, int], *, intents: int) -> KeptSession | None:
-        """Return the session of this shard, if it is young and was for the same events.
+        """Return the session of this shard, if it is young and was for the same events, and may be resumed.
 
         A clock that was set back a little is no reason to lose events: at worst the platform refuses the resume.
         """
-        kept = await self._store.load(self._key(shard))
+        kept = await self._store.load(self._key(shard)) if self._resumes else None
         if kept is None or kept.intents != intents or not abs(self._clock() - kept.at) < _YOUNG_SECONDS:
             return None
         return kept

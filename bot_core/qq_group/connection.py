@@ -126,5 +126,6 @@ async def _keeper(account: str, settings: AdapterSettings, in_thread: InThread) 
         yield None
         return
     store = FileSessionStore(in_thread=in_thread)
-    async with SessionKeeper(store, account, grace=settings.shutdown_grace).open() as keeper:
+    keeper = SessionKeeper(store, account, grace=settings.shutdown_grace, resumes=settings.resumes)
+    async with keeper.open():
         yield keeper

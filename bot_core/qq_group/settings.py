@@ -131,7 +131,12 @@ class AdapterSettings:
         """Whether a restart resumes the session of the last process."""
         if self.keep_session is not None:
             return self.keep_session
-        return os.environ.get("QQBOT_KEEP_SESSION", "").lower() in ("1", "true", "yes", "on")
+        return os.environ.get("QQBOT_KEEP_SESSION", "").lower() in ("1", "true", "yes", "on", "new")
+
+    @property
+    def resumes(self) -> bool:
+        """Whether this process may resume the session of the last one, where that was kept."""
+        return os.environ.get("QQBOT_KEEP_SESSION", "").lower() != "new"
 
     @property
     def wanted_intents(self) -> int:

@@ -52,6 +52,25 @@ async def test_a_refused_login_is_one_line_and_nothing_else(tmp_path: Path, more
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a child cannot be sent Ctrl-C alone there")
+async def test_a_session_is_resumed_unless_a_new_one_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QQMEDIA_STATE", str(tmp_path / "state"))
+    monkeypatch.delenv("QQBOT_KEEP_SESSION", raising=False)
+    began = []
+    async with Sandbox.open(ONLY) as sandbox:
+        for options in ((), (), ("--new-session",), ()):
+            bot = await start(tmp_path, sandbox, "right", *options)
+            await sandbox.connected(20)
+            bot.send_signal(signal.SIGINT)
+            await bot.communicate()
+            for booked in (tmp_path / "state").rglob("*.starts.json"):
+                booked.unlink()  # or the next identify waits for five seconds
+            began.append((sandbox.calls["identify"], sandbox.calls["resume"]))
+    assert began == [(1, 0), (1, 1), (2, 1), (2, 2)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a child cannot be sent Ctrl-C alone there")
 @pytest.mark.parametrize("options", [(), ("--verbose",)])
 async def test_what_opening_said_is_shown_where_the_login_succeeds(tmp_path: Path, options: tuple[str, ...]) -> None:
     async with Sandbox.open(ONLY) as sandbox:

@@ -73,6 +73,17 @@ async def test_a_session_comes_back_to_the_same_account_and_shard_for_five_minut
 
 
 @pytest.mark.asyncio
+async def test_who_may_not_resume_gets_nothing_and_keeps_what_begins(store: SessionStore, clock: Clock) -> None:
+    await keep(store, clock)
+    async with SessionKeeper(store, "1001 at http://a", resumes=False, clock=clock).open() as anew:
+        assert await anew.load(SHARD, intents=3) is None
+        anew.watch(SHARD, lambda: ("T", 1, 3, 0))
+    kept = await keeper(store, clock).load(SHARD, intents=3)
+    assert kept is not None
+    assert kept.session_id == "T"
+
+
+@pytest.mark.asyncio
 async def test_of_many_shards_only_those_are_written_that_changed(clock: Clock) -> None:
     class Counting(MemorySessionStore):
         def __init__(self) -> None:
