@@ -232,9 +232,15 @@ class HostDesk:
             url = answer if isinstance(answer, str) and answer.startswith(("http://", "https://")) else None
         if url is None:
             raise StorageMisconfiguredError(
-                "this media host stores nothing, so nothing can be kept; choose a driver that does (QQMEDIA_DRIVER)"
+                f"this media host stores nothing, so nothing can be kept; {self._way_out()}"
             )
         return url
+
+    def _way_out(self) -> str:
+        builder = self._builder
+        if isinstance(builder, QQGroupChainBuilder) or (isinstance(builder, MediaHost) and builder.idle):
+            return "a warning at the start says why (another program has the port, say: set QQMEDIA_LOCAL_PORT)"
+        return "choose a driver that does (QQMEDIA_DRIVER)"
 
 
 def safe_name(name: str, kind: MediaKind = MediaKind.FILE) -> str:

@@ -31,8 +31,9 @@ from qqmedia import (
     MediaSourceError,
     MediaTooLargeError,
     StorageMisconfiguredError,
+    Upload,
 )
-from qqmedia.testing import Resolved
+from qqmedia.testing import MemoryDriver, Resolved, memory_host
 from qqmedia.voice import SilkEncoder
 from tests.bot_core.qq_group.conftest import Bot, mp4, png, wav
 from tests.bot_core.qq_group.sending_kit import Kit, send
@@ -287,9 +288,26 @@ async def test_a_bot_behind_a_proxy_downloads_through_it(kit: Kit) -> None:
 async def test_a_host_that_stores_nothing_says_so(kit: Kit) -> None:
     async with kit.start(builder="direct") as bot:
         one = await received(kit, bot, png(), filename="a.png")
-        with pytest.raises(StorageMisconfiguredError, match="stores nothing"):
+        with pytest.raises(StorageMisconfiguredError, match=r"stores nothing.*choose a driver that does"):
             await one.keep()
         assert await one.download() == png()
+
+
+class Idle(MemoryDriver):
+    """Stores nothing for now, as `local` does while another program has its port."""
+
+    idle = True
+
+    async def put(self, upload: Upload, /) -> str | None:  # type: ignore[override]
+        return None
+
+
+@pytest.mark.asyncio
+async def test_a_host_that_stores_nothing_for_now_says_where_the_cause_is_told(kit: Kit) -> None:
+    async with memory_host(Idle()) as host, kit.start(builder=host) as bot:
+        one = await received(kit, bot, png(), filename="a.png")
+        with pytest.raises(StorageMisconfiguredError, match=r"stores nothing.*a warning at the start"):
+            await one.keep()
 
 
 @pytest.mark.asyncio
