@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,10 +59,13 @@ async def test_a_session_is_resumed_unless_a_new_one_is_asked_for(
     monkeypatch.setenv("QQMEDIA_STATE", str(tmp_path / "state"))
     monkeypatch.delenv("QQBOT_KEEP_SESSION", raising=False)
     began = []
-    async with Sandbox.open(ONLY) as sandbox:
+    async with Sandbox.open(replace(ONLY, identify_window_seconds=0)) as sandbox:
         for options in ((), (), ("--new-session",), ()):
             bot = await start(tmp_path, sandbox, "right", *options)
-            await sandbox.connected(20)
+            assert bot.stderr is not None
+            async for line in bot.stderr:
+                if b"a new session has begun" in line or b"resumed, what was missed" in line:
+                    break
             bot.send_signal(signal.SIGINT)
             await bot.communicate()
             for booked in (tmp_path / "state").rglob("*.starts.json"):
