@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
+import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Real
+from typing import ParamSpec, TypeVar
 
-__all__ = ("check_called", "check_function", "check_number", "check_pictures")
+__all__ = ("check_called", "check_function", "check_number", "check_pictures", "spelled")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def spelled(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function say which argument was meant, where it is called with one that it has not.
+
+    What it returns raises `TypeError` then, as Python does by itself.
+    """
+    names = [name for name in inspect.signature(function).parameters if name != "self"]
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        for name in kwargs:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+                raise TypeError(f"{function.__name__} has no argument {name!r}; {hint}")
+        return function(*args, **kwargs)
+
+    return call
 
 
 def check_number(name: str, value: object) -> None:

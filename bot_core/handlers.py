@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 from bot_core.adapter import Adapter
-from bot_core.arguments import check_called, check_function, check_number
+from bot_core.arguments import check_called, check_function, check_number, spelled
 from bot_core.calls import describe, describe_place
 from bot_core.chain import Chain
 from bot_core.message import Event, Message
@@ -82,6 +82,7 @@ class HandlerBook:
             self._exit = error
         self.stop()
 
+    @spelled
     def on_message(  # noqa: PLR0917 - AmiyaBot's signature
         self,
         group_id: GroupConfig | str | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, Literal
 
+from bot_core.arguments import spelled
 from bot_core.openapi.pace import Pace
 from bot_core.qq_group.adapter import QQGroupAdapter
 from bot_core.qq_group.builders import Builder
@@ -22,6 +23,7 @@ _TEXT_LIMIT: Final = 4000
 _INLINE_LIMIT_BYTES: Final = 3_670_016
 
 
+@spelled
 def qq_group(  # noqa: PLR0917 - AmiyaBot's signature
     client_secret: str,
     default_chain_builder: str | Sequence[str] | Builder | None = None,

@@ -124,3 +124,19 @@ def test_what_is_no_element_of_a_chain_is_named() -> None:
     chain: list[Any] = [Text("x"), "junk"]
     with pytest.raises(TypeError, match=r"chain\.chain holds 'junk', which is no element"):
         plan_chain(chain)
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "says"),
+    [
+        (qq_group, {"clientsecret": "s"}, "qq_group has no argument 'clientsecret'; did you mean 'client_secret'?"),
+        (qq_group, {"keep_sesion": True}, "qq_group has no argument 'keep_sesion'; did you mean 'keep_session'?"),
+        (_bot().on_message, {"keyword": "hi"}, "on_message has no argument 'keyword'; did you mean 'keywords'?"),
+        (_bot().on_message, {"zzz": 1}, "on_message has no argument 'zzz'; there are group_id, keywords, "),
+    ],
+)
+def test_an_argument_that_is_misspelt_is_told_with_the_one_that_was_meant(
+    call: Callable[..., object], given: dict[str, object], says: str
+) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(says)}"):
+        call(**given)
