@@ -192,7 +192,7 @@ class Handling:
         if chain.data is None:
             chain.data = data
         handles = await self._bot.instance.send_chain(chain, timeout=timeout)
-        logger.debug("answered in %d messages: %s", len(handles), data)
+        logger.debug("messages sent in answer: %d, to: %s", len(handles), data)
         await self._after_send(chain, name)
         return handles
 
