@@ -95,7 +95,7 @@ async def _speak(base: str, body: dict[str, Any], wait: float, save: Path | None
                 answers += len(came)
                 deadline = min(deadline, loop.time() + _QUIET_SECONDS)
         if not answers:
-            await _explain_silence(http, base, wait, said["said"], private=body["private"])
+            await _explain_silence(http, base, wait, said["said"], private=bool(body.get("private")))
     return answers
 
 
