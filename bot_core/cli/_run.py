@@ -27,7 +27,9 @@ __all__ = ("run_command",)
 def run_command(
     file: Annotated[Path, typer.Argument(help="A Python file with a bot in it.", metavar="FILE")],
     *,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every message and how each medium went.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show every message and how each medium went.")
+    ] = False,
     new_session: Annotated[
         bool, typer.Option("--new-session", help="Do not resume the last run's session: for a bot that hears nothing.")
     ] = False,
