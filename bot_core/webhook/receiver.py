@@ -240,7 +240,7 @@ class BothReceivers:
             try:
                 await gateway.run(deliver, on_ready)
             except GatewayError as error:
-                logger.error("%s; from now on events come by webhook alone", error)  # noqa: TRY400 - one line tells it
+                logger.error("%s; from now on events come by webhook alone (receive='webhook' says the same)", error)  # noqa: TRY400 - one line tells it
 
         with _first_error():
             async with asyncio.TaskGroup() as tasks:
