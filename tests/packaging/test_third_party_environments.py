@@ -17,7 +17,7 @@ CLOUDS = ("cos", "oss", "s3")
 OPENED = """
 import asyncio, qqmedia
 async def use():
-    async with qqmedia.open_host("local", host="127.0.0.1", port=0, resource_path="files") as host:
+    async with qqmedia.open_host("local", port=0, resource_path="files", platform_on_loopback=True) as host:
         print(str(await host.get_image(open("cat.png", "rb").read())).rpartition(".")[2])
     async with qqmedia.open_host("DRIVER", check=False) as host: pass
 try:
