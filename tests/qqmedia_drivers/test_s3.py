@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from qqmedia import (
     Upload,
 )
 from qqmedia.testing import make_content, make_upload, open_driver
+from qqmedia.testing._uploads import watched
 from qqmedia_drivers.s3 import qqmedia_register_drivers
 from tests.fakes.s3_server import S3Server, door
 from tests.fakes.seaweedfs import VIRTUAL_HOST, SeaweedFS
@@ -272,13 +274,16 @@ async def test_a_bucket_can_be_named_in_the_host(seaweed: SeaweedFS, monkeypatch
 
 @pytest.mark.asyncio
 async def test_a_cancelled_upload_in_parts_leaves_no_part(s3_server: S3Server) -> None:
-    upload = video(40 * MIB)
+    gate = threading.Event()
+    upload = watched(video(40 * MIB), lambda position: gate.wait(10) if position >= 24 * MIB else None)
     async with open_driver(SPEC, **s3_server.settings(prefix="parts/")) as driver:
         put = asyncio.create_task(_put(driver, upload), name="put to be cancelled")
         async with asyncio.timeout(5):
             while not await asyncio.to_thread(_parts_under_way, s3_server):
                 assert not put.done(), "it ended before it could be cancelled"
         put.cancel()
+        await asyncio.sleep(0)  # it has told its threads to stop
+        gate.set()
         with pytest.raises(asyncio.CancelledError):
             await put
         assert not await asyncio.to_thread(_parts_under_way, s3_server)
