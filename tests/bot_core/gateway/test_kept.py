@@ -278,7 +278,7 @@ async def test_a_copy_that_is_just_ending_is_waited_for_and_a_claim_given_up_is_
     await second.release("A")
     await asyncio.wait(waiting)
     assert waiting[0].cancelled()
-    assert await second.claim("A", patience=0)
+    assert await second.claim("A", patience=5)  # the thread that waits for the lock may have it for a moment
     await second.release("A")
     await second.release("nobody's")
 
@@ -297,7 +297,7 @@ async def test_a_claim_that_is_given_up_is_free_however_often_it_is_cancelled(tm
     await asyncio.wait((waiting,))
     assert waiting.cancelled()
     await asyncio.sleep(0.05)  # the thread that waits for the lock gets it, and nobody wants it
-    assert await third.claim("A", patience=0)
+    assert await third.claim("A", patience=5)
     await third.release("A")
 
 
