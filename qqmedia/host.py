@@ -175,6 +175,11 @@ class MediaHost(ChainBuilder):
         if self._failure is not None and self._parts is not None:  # it opened, and failed while it closed
             raise self._failure
 
+    @property
+    def _ready(self) -> Parts | None:
+        """What it works with while it is open: nearly always, and asked for with every medium."""
+        return self._parts if self._state is _State.OPEN else None
+
     async def _open(self) -> Parts:
         if self._state is _State.NEW:
             self._begin()
@@ -270,7 +275,7 @@ class MediaHost(ChainBuilder):
     async def _prepare(
         self, kind: MediaKind, source: MediaSource, filename: str | None, workspace: Workspace
     ) -> Upload:
-        parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
+        parts = self._ready or await self._open()
         return await parts.preparer.prepare(MediaKind(kind), source, filename, workspace)
 
     async def publish(self, upload: Upload) -> HostedMedia:
@@ -281,7 +286,7 @@ class MediaHost(ChainBuilder):
             TypeError: It is no upload.
         """
         _check_upload(upload)
-        parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
+        parts = self._ready or await self._open()
         return await parts.publisher.publish(upload)
 
     async def keep(self, upload: Upload) -> HostedMedia:
@@ -295,7 +300,7 @@ class MediaHost(ChainBuilder):
             TypeError: It is no upload.
         """
         _check_upload(upload)
-        parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
+        parts = self._ready or await self._open()
         return await parts.publisher.keep(upload)
 
     async def get_image(self, image: MediaSource) -> str | bytes:
@@ -324,7 +329,7 @@ class MediaHost(ChainBuilder):
             content = hosted.upload.content
             if isinstance(content, bytes):
                 return content
-            parts = self._parts if self._state is _State.OPEN and self._parts else await self._open()
+            parts = self._ready or await self._open()
             return await parts.resources.in_thread(hosted.upload.read)
 
     def _tell_private(self, hosted: HostedMedia) -> None:

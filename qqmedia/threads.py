@@ -78,6 +78,12 @@ class Threads:
         self._pool.add(call)
         return call
 
+    async def finish(self, function: Callable[..., object], why: Why) -> None:
+        """Let a thread make a last call, then `close`: also when whoever waits for it is cancelled meanwhile."""
+        last = self.start(function)
+        last.add_done_callback(lambda _: self.close(why))
+        await asyncio.shield(last)  # it may wait for calls that hang
+
     def close(self, why: Why) -> None:
         """Fail what has not begun, and what comes later, with an error made by `why`; what runs ends by itself."""
         for call in self._pool.leave(self._user, why):

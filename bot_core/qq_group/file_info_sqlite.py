@@ -5,7 +5,6 @@ It is a cache: what is wrong with it costs an upload and a line in the log, neve
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -97,9 +96,7 @@ class SQLiteFileInfoStore:
             await store._run(store._connect)
             yield store
         finally:
-            closing = store._threads.start(store._close)
-            closing.add_done_callback(lambda _: store._threads.close(_closed))
-            await asyncio.shield(closing)  # it may wait for a call before it, and we be cancelled meanwhile
+            await store._threads.finish(store._close, _closed)
 
     async def get(self, key: FileInfoKey) -> str | None:
         """Return the `file_info`, or `None` when there is none that is still good."""

@@ -139,9 +139,7 @@ class LocalServer:
                 await asyncio.wait([self._successor])
             await self._runner.cleanup()
         finally:
-            closing = self._threads.start(self._folder.close)
-            closing.add_done_callback(lambda _: self._threads.close(WriteStopped))
-            await asyncio.shield(closing)  # it may wait for calls that hang, and we be cancelled meanwhile
+            await self._threads.finish(self._folder.close, WriteStopped)
 
     async def in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function that touches the disk or the network's settings in a thread."""
