@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Final, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from bot_core.errors import BotError
 from qqmedia import MediaSourceError, Upload
 from qqmedia.threads import Threads
 
 __all__ = ("InThread", "account_threads", "content_of", "read_piece")
-
-# Calls at once, as a media host has them.
-_AT_ONCE: Final = 6
 
 T = TypeVar("T")
 
@@ -33,7 +30,7 @@ def account_threads(appid: str) -> Iterator[InThread]:
     After it, calls that have not begun fail with a `BotError`, and so do new ones; those that hang are left to
     themselves.
     """
-    threads = Threads(_AT_ONCE)
+    threads = Threads()
     try:
         yield threads.start
     finally:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from qqmedia.errors import QQMediaError
 from qqmedia.threads import Threads
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     import aiohttp
 
 __all__ = ("Clock", "HostContext", "Resources", "SystemClock")
-
-# Calls at once; more give the same throughput with several times the lag of the event loop.
-_THREADS: Final = 6
 
 T = TypeVar("T")
 
@@ -53,7 +50,7 @@ class Resources:
         self.clock = clock
         self._lent = http
         self._own: aiohttp.ClientSession | None = None
-        self._threads = Threads(_THREADS)
+        self._threads = Threads()
 
     @property
     def http(self) -> aiohttp.ClientSession:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import qqmedia
 from bot_core.qq_group.options import QQGroupChainBuilderOptions, check_options
@@ -17,9 +17,6 @@ from qqmedia import ChainBuilder, MediaHost, MediaKind, MediaSource, MediaSource
 from qqmedia.threads import Threads
 
 __all__ = ("QQGroupChainBuilder",)
-
-# Calls at once, as its media host has them.
-_THREADS: Final = 6
 
 
 class QQGroupChainBuilder(ChainBuilder):
@@ -110,7 +107,7 @@ class QQGroupChainBuilder(ChainBuilder):
             MediaSourceError: It was closed meanwhile.
         """
         if self._threads is None:
-            self._threads = Threads(_THREADS)
+            self._threads = Threads()
         return await self._threads.start(function, *args)
 
     @asynccontextmanager

@@ -30,8 +30,6 @@ from qqmedia_drivers.local._ports import bind_shared, join
 
 __all__ = ("LocalServer", "lent_server", "warn_once")
 
-# Calls to the disk at once; more give no more throughput and delay the loop (FINDINGS 2).
-_CALLS: Final = 6
 # Writing this much takes about as long as a trip to a thread; more of them share one trip.
 _SHORT_BYTES: Final = 1024 * 1024
 # For how long running downloads may go on when the last driver is closed.
@@ -85,7 +83,7 @@ class LocalServer:
             ConfigurationError: Another process serves the port with other options, or `host` is wrong.
             StorageError: The port is taken by another program, or the folder cannot be used.
         """
-        threads = Threads(_CALLS)
+        threads = Threads()
         joined = threads.submit(join, options, state_dir)
         try:
             box, listener, options = await asyncio.shield(asyncio.wrap_future(joined))
